@@ -1,0 +1,107 @@
+"""A sentence of the book and the code that checks it, side by side.
+
+`claim` shows a verdict card, and raises when the verdict and the measurement disagree: a page
+whose sentence has stopped being true no longer builds.
+"""
+
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+VERDICTS = {True: "Holds", False: "Does not hold", "in part": "Holds in part"}
+CLASSES = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim with its verdict and what was measured; a card in a notebook."""
+
+    text: str
+    holds: bool | str
+    evidence: dict
+
+    def _lines(self):
+        """One line a measurement: whether it speaks for the claim, and its own words."""
+        return [f"{'✓' if agrees else '✗'} {words}" for words, agrees in self.evidence.items()]
+
+    def __repr__(self):
+        body = "\n".join(f"  {line}" for line in self._lines())
+        return f"{VERDICTS[self.holds]}: {self.text}\n{body}"
+
+    def _repr_html_(self):
+        items = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        return (
+            f'<div class="claim-card {CLASSES[self.holds]}">'
+            f'<p><strong class="claim-verdict">{VERDICTS[self.holds]}</strong> '
+            f"{escape(self.text)}</p><ul>{items}</ul></div>"
+        )
+
+
+def claim(text, holds, evidence):
+    """Show a claim with its verdict, or raise if what was measured says otherwise.
+
+    Parameters
+    ----------
+    text : str
+        The claim, in a sentence that can be true or false.
+    holds : {True, False, "in part"}
+        The verdict that the page states.
+    evidence : dict of str to bool
+        What was measured, in words that carry the numbers and their spread, and whether it
+        speaks for the claim. True needs all of them, False none, "in part" some of each.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    AssertionError
+        If the evidence does not bear the verdict.
+    TypeError, ValueError
+        If there is no evidence, or it is not a truth value, or `holds` is no verdict.
+
+    Examples
+    --------
+    >>> claim("Two is even", True, {"2 % 2 = 0": 2 % 2 == 0})
+    Holds: Two is even
+      ✓ 2 % 2 = 0
+    """
+    if not any(holds is verdict or holds == "in part" for verdict in (True, False)):
+        raise ValueError(f"holds must be True, False or 'in part', got {holds!r}")
+    if not isinstance(evidence, dict) or not evidence:
+        raise ValueError(f"evidence must map words to truth values, got {evidence!r}")
+    for words, agrees in evidence.items():
+        if not isinstance(agrees, (bool, np.bool_)):
+            raise TypeError(f"the evidence {words!r} must be true or false, got {agrees!r}")
+    support = [bool(agrees) for agrees in evidence.values()]
+    measured = True if all(support) else "in part" if any(support) else False
+    verdict = Verdict(text, measured, dict(zip(evidence, support, strict=True)))
+    if measured is not holds and measured != holds:
+        raise AssertionError(f"the page says {VERDICTS[holds]!r}, the code measured\n{verdict!r}")
+    return verdict
+
+
+def spread(values, digits=3, unit=""):
+    """Mean ± standard deviation of repeated measurements, as the book writes them.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One a seed; at least two.
+    digits : int
+        Decimals.
+    unit : str
+        Put behind the number.
+
+    Examples
+    --------
+    >>> spread([0.20, 0.22, 0.21])
+    '0.210 ± 0.010'
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size < 2:
+        raise ValueError(f"a spread needs at least two measurements, got {values.size}")
+    text = f"{values.mean():,.{digits}f} ± {values.std(ddof=1):,.{digits}f}"
+    return f"{text} {unit}".rstrip()

@@ -1,0 +1,405 @@
+"""The deep regressor: Linear → BatchNorm → activation, repeated, and a linear head.
+
+A network carries all that its predictions need: the scales of inputs and targets as buffers
+beside the weights, the names and units of the columns, and the configuration that rebuilds it.
+So a saved file is a whole model, and loading it runs no code from the file.
+"""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from regression_lib.activations import get_activation
+from regression_lib.data import as_matrix
+
+FORMAT, VERSION = "regression_lib", 1
+
+
+class Scaler(nn.Module):
+    """(x − mean) / scale, column by column, and back; the identity until it is set."""
+
+    def __init__(self, n_columns):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("scale", torch.ones(n_columns))
+
+    def set(self, mean, scale):
+        """Copy the statistics in; both have shape (n_columns,)."""
+        self.mean.copy_(torch.as_tensor(mean))
+        self.scale.copy_(torch.as_tensor(scale))
+
+    def forward(self, x):
+        return (x - self.mean) / self.scale
+
+    def inverse(self, z):
+        return z * self.scale + self.mean
+
+
+class Layer(nn.Module):
+    """One hidden layer: activation(norm(linear(x))), plus x itself where `skip` is set."""
+
+    def __init__(self, n_in, n_out, *, activation, norm, bias, skip):
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out, bias=bias)
+        self.norm = norm
+        self.activation = activation
+        self.skip = skip
+
+    def forward(self, x):
+        z = self.linear(x)
+        if self.norm is not None:
+            z = self.norm(z)
+        z = self.activation(z)
+        return x + z if self.skip else z
+
+
+def _init_xavier(linear):
+    nn.init.xavier_uniform_(linear.weight)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+def _init_kaiming(linear):
+    nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+def _init_post(linear):
+    nn.init.normal_(linear.weight, mean=0.0, std=0.1)
+    if linear.bias is not None:
+        nn.init.constant_(linear.bias, -0.2)
+
+
+INITS = {
+    "default": nn.Linear.reset_parameters,
+    "xavier": _init_xavier,
+    "kaiming": _init_kaiming,
+    "post": _init_post,
+}
+
+
+class RegressionNet(nn.Module):
+    """A fully connected regression network.
+
+    Parameters
+    ----------
+    n_features, n_targets : int
+        Columns of the input and of the output.
+    hidden : sequence of int
+        The width of each hidden layer; empty for a linear model.
+    activation : str
+        A name of `regression_lib.ACTIVATIONS`.
+    batch_norm : bool
+        BatchNorm between each hidden linear layer and its activation.
+    input_norm : bool
+        BatchNorm of the raw inputs, before the first layer.
+    residual : bool
+        Add a layer's input to its output where both have the same width
+        (He et al. 2015, arXiv:1512.03385).
+    bn_momentum : float
+        The share of the newest batch in BatchNorm's running statistics, in (0, 1].
+    init : {"default", "xavier", "kaiming", "post"}
+        Weights at the start: PyTorch's; Glorot & Bengio (2010); He et al. (2015,
+        arXiv:1502.01852); or the post's N(0, 0.1) with every bias at −0.2.
+    linear_bias : bool
+        A bias in the hidden linear layers even where BatchNorm, which subtracts it again,
+        follows. Without BatchNorm they always have one.
+    standardize : bool
+        Let `fit` set the scales of inputs and targets from the training rows.
+    seed : int
+        Of the initial weights; the global generator is left as it was.
+
+    Attributes
+    ----------
+    config : dict
+        The arguments above.
+    feature_names, target_names : tuple of str, or None
+    units : dict of str
+        By column name. `fit` sets names and units when it is given them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an option out of range, with its value.
+
+    Examples
+    --------
+    >>> RegressionNet(4, hidden=(64, 64))
+    RegressionNet(4 → 64 → 64 → 1, relu, batch_norm, 4,737 parameters)
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_targets=1,
+        *,
+        hidden=(128, 128, 128),
+        activation="relu",
+        batch_norm=True,
+        input_norm=False,
+        residual=False,
+        bn_momentum=0.1,
+        init="default",
+        linear_bias=False,
+        standardize=True,
+        seed=0,
+    ):
+        super().__init__()
+        options = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        self.config = _checked(**options)
+        self.feature_names = self.target_names = None
+        self.units = {}
+
+        self.x_scaler, self.y_scaler = Scaler(n_features), Scaler(n_targets)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.input_norm = self._norm(n_features) if input_norm else None
+            widths = [n_features, *hidden]
+            self.layers = nn.ModuleList(map(self._layer, widths, hidden))
+            self.head = nn.Linear(widths[-1], n_targets)
+            for linear in [*(layer.linear for layer in self.layers), self.head]:
+                INITS[init](linear)
+
+    @classmethod
+    def from_post(cls, n_features=4, n_targets=3, **changes):
+        """The network of the post: 20 × [Linear 130 → BatchNorm → tanh] on a normalised input.
+
+        Weights from N(0, 0.1), every bias at −0.2, BatchNorm momentum 0.5, nothing
+        standardised beforehand. `changes` replaces any of these options by name.
+        """
+        post = {
+            "hidden": (130,) * 20,
+            "activation": "tanh",
+            "batch_norm": True,
+            "input_norm": True,
+            "bn_momentum": 0.5,
+            "init": "post",
+            "linear_bias": True,
+            "standardize": False,
+        }
+        return cls(n_features, n_targets, **(post | changes))
+
+    def _norm(self, width):
+        return nn.BatchNorm1d(width, momentum=self.config["bn_momentum"])
+
+    def _layer(self, n_in, n_out):
+        c = self.config
+        return Layer(
+            n_in,
+            n_out,
+            activation=get_activation(c["activation"]),
+            norm=self._norm(n_out) if c["batch_norm"] else None,
+            bias=c["linear_bias"] or not c["batch_norm"],
+            skip=c["residual"] and n_in == n_out,
+        )
+
+    def forward(self, x):
+        """Targets in their own units, shape (n_rows, n_targets), for x (n_rows, n_features)."""
+        return self.y_scaler.inverse(self.standardized(self.x_scaler(x)))
+
+    def standardized(self, x):
+        """From standardised inputs to standardised targets: the part that is trained."""
+        self._check_input(x)
+        if self.input_norm is not None:
+            x = self.input_norm(x)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+    def _check_input(self, x):
+        if x.ndim != 2 or x.shape[1] != self.config["n_features"]:
+            raise ValueError(
+                f"expected inputs of shape (n_rows, {self.config['n_features']}), got "
+                f"{tuple(x.shape)}; a single row is x.reshape(1, -1)"
+            )
+        if len(x) == 1 and self.training and self.uses_batch_statistics:
+            raise ValueError(
+                "one row in train mode: BatchNorm cannot take a variance of one row; "
+                "use predict(), call eval() first, or pass at least two rows"
+            )
+
+    @property
+    def uses_batch_statistics(self):
+        """Whether the network has BatchNorm, and so needs two rows or more in train mode."""
+        return self.config["input_norm"] or (self.config["batch_norm"] and len(self.layers) > 0)
+
+    def predict(self, X, batch_size=65536):
+        """Predictions in the targets' units, always in eval mode.
+
+        Parameters
+        ----------
+        X : array, frame or tensor, shape (n_rows, n_features)
+        batch_size : int
+            Rows at a time; it bounds the memory and does not change the result.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_rows, n_targets)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X holds text, NaN or infinity, or has other columns than those trained on.
+        """
+        rows = as_matrix(X, "X", columns=self.feature_names or self.config["n_features"])
+        x = torch.as_tensor(rows).to(self.head.weight)
+        with evaluating(self), torch.no_grad():
+            return np.concatenate([self(part).cpu().numpy() for part in x.split(batch_size)])
+
+    def summary(self):
+        """A table of the layers: `layer`, `shape` of the output, `parameters`; and a total."""
+        norm, rows = self.input_norm, [("input", self.config["n_features"], 0)]
+        if norm is not None:
+            rows.append(("BatchNorm (input)", norm.num_features, _count(norm)))
+        for number, layer in enumerate(self.layers, 1):
+            parts = [type(part).__name__ for part in layer.children()]
+            name = f"{number}: " + " → ".join(parts).replace("BatchNorm1d", "BatchNorm")
+            name += " + skip" if layer.skip else ""
+            rows.append((name, layer.linear.out_features, _count(layer)))
+        rows.append(("Linear (head)", self.config["n_targets"], _count(self.head)))
+        table = [(name, f"(n, {width})", count) for name, width, count in rows]
+        table.append(("total", "", _count(self)))
+        return pd.DataFrame(table, columns=["layer", "shape", "parameters"])
+
+    def __repr__(self):
+        c = self.config
+        flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
+        widths = _shorten([c["n_features"], *c["hidden"], c["n_targets"]])
+        parts = [widths, c["activation"], *flags, f"{_count(self):,} parameters"]
+        return f"RegressionNet({', '.join(parts)})"
+
+    def save(self, path):
+        """Write the whole model to one safetensors file, or leave the old file as it was."""
+        about = {
+            "version": VERSION,
+            "config": self.config,
+            "feature_names": self.feature_names,
+            "target_names": self.target_names,
+            "units": self.units,
+        }
+        # One entry only: safetensors writes several in any order, and equal models should be
+        # equal files.
+        metadata = {FORMAT: json.dumps(about)}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        write_whole(path, to_bytes(tensors, metadata))
+
+    @classmethod
+    def load(cls, path):
+        """The model that `save` wrote, on the CPU and in eval mode.
+
+        The file holds numbers and names only; none of its content is run.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            If the file is cut short, is no model of this library, or is of a later version.
+        """
+        tensors, metadata = _read(path)
+        if FORMAT not in metadata:
+            raise ValueError(f"{path} is a safetensors file, but not one of RegressionNet.save")
+        try:
+            about = json.loads(metadata[FORMAT])
+            if about["version"] > VERSION:
+                raise ValueError(
+                    f"its format is {about['version']}, this regression_lib reads up to "
+                    f"{VERSION}: install a newer regression_lib"
+                )
+            with torch.device("meta"):  # no memory is taken before the shapes are known to agree
+                net = cls(**about["config"])
+            net.load_state_dict(tensors, assign=True)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{path} cannot be read as a RegressionNet: {error}") from error
+        for attribute in ("feature_names", "target_names"):
+            names = about[attribute]
+            setattr(net, attribute, names if names is None else tuple(names))
+        net.units = about["units"]
+        return net.eval()
+
+
+@contextmanager
+def evaluating(net):
+    """Eval mode for a while; afterwards every module is in the mode in which it was."""
+    training = [module for module in net.modules() if module.training]
+    try:
+        yield net.eval()
+    finally:
+        for module in training:
+            module.training = True
+
+
+def write_whole(path, content):
+    """Write bytes to `path` all at once: a failure half-way leaves what was there before."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _read(path):
+    Path(path).stat()  # a missing file says so in its own words
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); it may have been cut short, "
+            f"or written by another program"
+        ) from error
+
+
+def _count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _shorten(widths):
+    """4 → 130 × 20 → 3 instead of twenty arrows, from four equal widths on."""
+    parts, start = [], 0
+    for end in range(1, len(widths) + 1):
+        if end == len(widths) or widths[end] != widths[start]:
+            run = end - start
+            parts += [f"{widths[start]} × {run}"] if run > 3 else [str(widths[start])] * run
+            start = end
+    return " → ".join(parts)
+
+
+def _checked(*, n_features, n_targets, hidden, bn_momentum, activation, init, **others):
+    """The options as plain values, which JSON can hold, or an error that names the wrong one."""
+    get_activation(activation)
+    if init not in INITS:
+        raise ValueError(f"unknown init {init!r}; choose one of {', '.join(INITS)}")
+    if not 0 < bn_momentum <= 1:
+        raise ValueError(f"bn_momentum must be in (0, 1], got {bn_momentum!r}")
+    return {
+        "n_features": _count_of("n_features", n_features),
+        "n_targets": _count_of("n_targets", n_targets),
+        "hidden": [_count_of("a width in hidden", width) for width in hidden],
+        "bn_momentum": float(bn_momentum),
+        "activation": activation,
+        "init": init,
+        **others,
+    }
+
+
+def _count_of(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)

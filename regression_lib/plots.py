@@ -1,0 +1,329 @@
+"""Every figure that the chapters show: Matplotlib `Axes` in and out, with units and a text.
+
+Each function draws on `ax` (or makes one), names the units on the axes, and describes what the
+data show in words, `alt_text(ax)`, for readers who do not see the picture. `notebook_style()`
+puts that text beside each figure that a notebook shows.
+"""
+
+import io
+
+import numpy as np
+
+# Okabe & Ito's palette: told apart with every kind of colour vision, and in grey.
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
+
+
+def _axes(ax, size=(6.4, 3.8)):
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    return ax
+
+
+def describe(ax, text):
+    """Attach the words that stand for what is drawn on `ax`; returns `ax`."""
+    ax.alt_text = text
+    return ax
+
+
+def alt_text(figure_or_ax):
+    """The words for a figure: those of its axes, in the order in which they were drawn."""
+    axes = getattr(figure_or_ax, "axes", None)
+    axes = axes if isinstance(axes, list) else [figure_or_ax]
+    return " ".join(ax.alt_text for ax in axes if hasattr(ax, "alt_text"))
+
+
+def plot_history(history, ax=None):
+    """Training and validation loss against the epoch, on a logarithmic axis.
+
+    Parameters
+    ----------
+    history : History
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, frame = _axes(ax), history.frame
+    ax.semilogy(frame.epoch, frame.train_loss, color=BLUE, label="training")
+    words = (
+        f"Line plot of the loss over {len(frame)} epochs: training falls from "
+        f"{frame.train_loss.iloc[0]:.3f} to {frame.train_loss.iloc[-1]:.3f}"
+    )
+    if frame.validation_loss.notna().all():
+        best = frame.validation_loss.min()
+        ax.semilogy(frame.epoch, frame.validation_loss, "--", color=ORANGE, label="validation")
+        ax.plot(history.best_epoch, best, "o", color=ORANGE, label="best validation")
+        words += f", validation reaches its best, {best:.3f}, at epoch {history.best_epoch}"
+    ax.set(xlabel="epoch", ylabel="mean squared error\n(standardised target)")
+    ax.legend()
+    return describe(ax, words + ".")
+
+
+def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
+    """One hand-recorded loss curve, on a logarithmic axis.
+
+    Parameters
+    ----------
+    losses : sequence of float
+    label : str
+        What was trained.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    ax.semilogy(np.arange(1, len(losses) + 1), losses, label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    words = f"Line plot of the loss, {label}: from {losses[0]:.3g} to {losses[-1]:.3g}"
+    return describe(ax, f"{words} in {len(losses)} {xlabel}s.")
+
+
+def plot_distribution(values, label, ax=None, bins=60, log=False):
+    """A histogram with the median marked.
+
+    Parameters
+    ----------
+    values : sequence of float
+    label : str
+        Name and unit of the values.
+    ax : matplotlib.axes.Axes, optional
+    bins : int
+    log : bool
+        Bins of equal ratio on a logarithmic axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, values = _axes(ax), np.asarray(values, dtype=float)
+    edges = np.geomspace(values.min(), values.max(), bins + 1) if log else bins
+    ax.hist(values, bins=edges, color=BLUE)
+    if log:
+        ax.set_xscale("log")
+    median = np.median(values)
+    ax.axvline(median, color=ORANGE, label=f"median {median:,.4g}")
+    ax.set(xlabel=label, ylabel="rows")
+    ax.legend()
+    low, high = np.quantile(values, [0.05, 0.95])
+    shape = "on a logarithmic axis " if log else ""
+    return describe(
+        ax,
+        f"Histogram of {label} {shape}for {len(values):,} rows: median {median:,.4g}, nine in "
+        f"ten between {low:,.4g} and {high:,.4g}, largest {values.max():,.4g}.",
+    )
+
+
+def plot_predictions(truth, predicted, unit, ax=None, log=False):
+    """Predicted against true values with the line where they agree.
+
+    Parameters
+    ----------
+    truth, predicted : array, shape (n_rows,) or (n_rows, 1)
+    unit : str
+    ax : matplotlib.axes.Axes, optional
+    log : bool
+        Logarithmic axes, for targets such as prices.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax, (4.6, 4.4))
+    truth, predicted = np.ravel(truth), np.ravel(predicted)
+    ax.plot(truth, predicted, ".", color=BLUE, ms=3, alpha=0.3, mew=0, rasterized=True)
+    ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+    ax.plot(ends, ends, color=ORANGE, label="prediction = truth")
+    if log:
+        ax.set(xscale="log", yscale="log")
+    ax.set(xlabel=f"true value, {unit}", ylabel=f"predicted value, {unit}")
+    ax.legend()
+    correlation = np.corrcoef(truth, predicted)[0, 1]
+    return describe(
+        ax,
+        f"Scatter of {len(truth):,} predictions against the true values in {unit}, around the "
+        f"line where both agree; their correlation is {correlation:.2f}.",
+    )
+
+
+def plot_error_by_band(truth, predicted, unit, ax=None, n_bands=8):
+    """The relative error's median and middle half in bands of equally many rows.
+
+    Parameters
+    ----------
+    truth, predicted : array, shape (n_rows,) or (n_rows, 1)
+        Positive values, such as prices.
+    unit : str
+    ax : matplotlib.axes.Axes, optional
+    n_bands : int
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    truth, predicted = np.ravel(truth), np.ravel(predicted)
+    error = 100 * (predicted / truth - 1)
+    bands = np.array_split(np.argsort(truth), n_bands)
+    low, mid, high = np.array([np.quantile(error[b], [0.25, 0.5, 0.75]) for b in bands]).T
+    ax.axhline(0, color=GREY, lw=1)
+    ax.errorbar(range(n_bands), mid, [mid - low, high - mid], fmt="o", color=BLUE, capsize=4)
+    names = [f"{truth[b].min() / 1e3:,.0f}–\n{truth[b].max() / 1e3:,.0f}" for b in bands]
+    ax.set_xticks(range(n_bands), names, fontsize=8)
+    ax.set(xlabel=f"band of true values, thousand {unit}", ylabel="error of the prediction, %")
+    return describe(
+        ax,
+        f"Median and middle half of the relative error in {n_bands} bands of the true value: "
+        f"median {mid[0]:+.0f} % in the lowest band, {mid[n_bands // 2]:+.0f} % in the middle, "
+        f"{mid[-1]:+.0f} % in the highest.",
+    )
+
+
+def plot_map(longitude, latitude, values, label, ax=None, limit=None):
+    """Values at their places; blue below zero, red above.
+
+    Parameters
+    ----------
+    longitude, latitude, values : array, shape (n_rows,)
+    label : str
+        Name and unit of the values.
+    ax : matplotlib.axes.Axes, optional
+    limit : float, optional
+        Where the colours end; by default the 95th percentile of |values|.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax, (6.4, 4.6))
+    longitude, latitude, values = (np.ravel(v) for v in (longitude, latitude, values))
+    limit = limit or np.quantile(np.abs(values), 0.95)
+    style = {"s": 5, "cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "rasterized": True}
+    points = ax.scatter(longitude, latitude, c=values, linewidths=0, **style)
+    ax.figure.colorbar(points, ax=ax, label=label, extend="both")
+    # One degree of longitude is shorter than one of latitude by the cosine of the latitude.
+    ax.set_aspect(1 / np.cos(np.radians(latitude.mean())))
+    ax.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
+    north = latitude > np.median(latitude)
+    return describe(
+        ax,
+        f"Map of {label} at {len(values):,} places: mean {values[north].mean():+.2g} in the "
+        f"northern half, {values[~north].mean():+.2g} in the southern.",
+    )
+
+
+def plot_scores(scores, label, ax=None, reference=None):
+    """Repeated measurements of several models: each as a dot, mean ± sd as a bar.
+
+    Parameters
+    ----------
+    scores : dict of str to sequence of float
+        By model; one value a seed.
+    label : str
+        Name and unit of the score.
+    ax : matplotlib.axes.Axes, optional
+    reference : str, optional
+        A model whose mean is drawn through.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax, (6.4, 0.9 + 0.45 * len(scores)))
+    words = []
+    for row, (name, values) in enumerate(scores.items()):
+        values = np.asarray(values, dtype=float)
+        mean, sd = values.mean(), values.std(ddof=1)
+        ax.plot(values, np.full(len(values), row), "o", ms=4, color=GREY, alpha=0.6)
+        ax.errorbar(mean, row, xerr=sd, fmt="D", ms=6, color=BLUE, capsize=4)
+        words.append(f"{name} {mean:.3f} ± {sd:.3f}")
+    if reference is not None:
+        ax.axvline(np.mean(scores[reference]), color=ORANGE, lw=1, zorder=0)
+    ax.set_yticks(range(len(scores)), list(scores))
+    ax.set(xlabel=label)
+    ax.invert_yaxis()
+    return describe(ax, f"{label}, mean ± standard deviation over seeds: {'; '.join(words)}.")
+
+
+def plot_layers(statistics, column, label, ax=None):
+    """One column of `layer_statistics` through the depth, a line for each kind of layer.
+
+    Parameters
+    ----------
+    statistics : dict of str to pandas.DataFrame
+        By network, one row a layer that is to be drawn.
+    column : str
+    label : str
+        Name and unit of the column.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, words = _axes(ax), []
+    for (name, frame), marker in zip(statistics.items(), "osD^v", strict=False):
+        depth = np.arange(1, len(frame) + 1)
+        ax.plot(depth, frame[column], marker=marker, ms=4, label=name)
+        first, last = frame[column].iloc[[0, -1]]
+        words.append(f"{name} from {first:.3g} in layer 1 to {last:.3g} in layer {len(frame)}")
+    ax.set(xlabel="hidden layer", ylabel=label)
+    ax.legend()
+    return describe(ax, f"Line plot of {label} by layer: {'; '.join(words)}.")
+
+
+def svg(figure):
+    """The figure as SVG text, the same bytes each time."""
+    import matplotlib
+
+    content = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "regression_lib"}):
+        figure.savefig(content, format="svg", metadata={"Date": None}, dpi=130)
+    return content.getvalue()
+
+
+def notebook_style():
+    """Set a notebook's figures: sharp, alike on each run, in safe colours, with their text.
+
+    A figure becomes SVG, and its `alt_text` travels with it as the output's metadata, where
+    `tools/save_notebooks.py` finds it. Outside a notebook only the style is set.
+    """
+    import matplotlib.pyplot as plt
+    from cycler import cycler
+    from matplotlib.figure import Figure
+
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PINK, GREY]),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "font.size": 11,
+        }
+    )
+    shell = _shell()
+    if shell is None:
+        return
+    from matplotlib_inline.backend_inline import configure_inline_support
+
+    # The inline backend sets PNG when it starts, so it is started before PNG is taken away.
+    shell.run_line_magic("matplotlib", "inline")
+    configure_inline_support(shell, "inline")
+    formatters = shell.display_formatter.formatters
+    formatters["image/png"].pop(Figure, None)
+    formatters["image/svg+xml"].for_type(Figure, lambda f: (svg(f), {"alt": alt_text(f)}))
+
+
+def _shell():
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    return get_ipython()

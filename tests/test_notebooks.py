@@ -1,0 +1,136 @@
+"""Every notebook of the book keeps the conventions of CONTRIBUTING.md."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+MAX_LINES = 20
+RAW_MYST = re.compile(r"^:::|^```\{|\{[a-z][a-z:-]*\}`", re.MULTILINE)
+FOREIGN = re.compile(
+    r"https?://(?!127\.0\.0\.1|localhost|www\.w3\.org/|purl\.org/|creativecommons\.org/ns)\S+"
+)
+# A number that only a measurement could have given: a decimal with a metric, a spread, a price,
+# a share or a time beside it. Numbers in code spans, formulas and links are not prose.
+NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)", re.DOTALL)
+MEASURED = re.compile(
+    r"±|\b(?:RMSE|MAE|MSE|R²|loss|error|accuracy)\s+(?:of|is|was|=|about|around)\s+\d"
+    r"|\d\.\d{2,}|\d+(?:\.\d+)?\s*(?:CPU\s+)?(?:ms|seconds)\b|\d\s?%",
+)
+# Exact by definition or by design, not by measurement: each with its reason.
+ALLOWED = {
+    "Running time": "written by tools/save_notebooks.py from the run itself",
+}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+
+
+def markdown(notebook):
+    return [c.source for c in notebook.cells if c.cell_type == "markdown"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) == 7
+
+
+def test_ran_in_order_from_one(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_error_is_left_in_an_output(notebook):
+    for cell in code_cells(notebook):
+        if "raises-exception" not in tags(cell):
+            assert not [o.ename for o in cell.outputs if o.output_type == "error"]
+
+
+def test_nothing_stands_on_stderr(notebook):
+    for cell in code_cells(notebook):
+        assert not [o.text for o in cell.outputs if o.get("name") == "stderr"]
+
+
+def test_markdown_is_plain(notebook):
+    for source in markdown(notebook):
+        assert not RAW_MYST.search(source), "MyST shows up raw in Jupyter, GitHub and Colab"
+
+
+def test_each_figure_has_a_text_made_from_its_data(notebook):
+    for cell in code_cells(notebook):
+        figures = [
+            o for o in cell.outputs if any(k.startswith("image/") for k in o.get("data", {}))
+        ]
+        assert len(figures) <= 1, "one figure a cell, so that each has its own text"
+        for figure in figures:
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 40, f"no alt text under\n{cell.source}"
+            assert not re.search(r"\.(png|svg)\b", alt), "the text is a file name"
+            assert alt == figure.metadata.get("image/svg+xml", {}).get("alt"), "not from the data"
+
+
+def test_cells_are_short(notebook):
+    for cell in code_cells(notebook):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) <= MAX_LINES, cell.source
+
+
+def test_cells_parse_and_have_no_star_import(notebook):
+    for cell in code_cells(notebook):
+        tree = ast.parse(cell.source)
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        assert not [n for n in imports if n.names[0].name == "*"], cell.source
+
+
+def test_no_measured_number_is_typed_by_hand(notebook):
+    for source in markdown(notebook):
+        for line in NOT_PROSE.sub("", source).splitlines():
+            if not any(line.lstrip("*_ ").startswith(start) for start in ALLOWED):
+                assert not MEASURED.search(line), f"print this number beside its claim: {line}"
+
+
+def test_outputs_ask_no_other_host(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            texts = [output.get("text", ""), *map(str, output.get("data", {}).values())]
+            assert not [m.group(0) for text in texts for m in FOREIGN.finditer(text)]
+
+
+def test_no_path_of_a_machine(notebook):
+    text = nbformat.writes(notebook)
+    assert not re.search(r"/(?:home|Users|work|root|tmp)/\w+|[A-Z]:\\\\Users", text)
+
+
+def test_only_single_cells_are_left_out_of_the_comparison(notebook):
+    cells = code_cells(notebook)
+    ignored = [c for c in cells if {"nbval-ignore-output", "nbval-skip"} & set(tags(c))]
+    assert len(ignored) < len(cells)
+    assert not [c for c in cells if "nbval-skip" in tags(c)], "a skipped cell proves nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The RMSE is 0.203 on the test rows.", True),
+        ("Mean ± sd over seeds: 12.", True),
+        ("It takes 12 seconds.", True),
+        ("It misses by 11 %.", True),
+        ("The post stacks 20 layers of 130 units with momentum 0.5.", False),
+        ("Set `lr=0.003` and read $x = 0.25$.", False),
+    ],
+)
+def test_the_search_for_typed_numbers_finds_them(text, found):
+    assert bool(MEASURED.search(NOT_PROSE.sub("", text))) is found

@@ -1,0 +1,82 @@
+"""Figures carry units and words, use the axes they are given, and are the same bytes each time."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from regression_lib import History, RegressionNet, layer_statistics, plots
+
+rng = np.random.default_rng(0)
+TRUTH = rng.lognormal(13, 0.5, 300)
+PREDICTED = TRUTH * rng.lognormal(0, 0.2, 300)
+HISTORY = History([(1, 1.0, 0.9, 1e-3, 0.1), (2, 0.5, 0.6, 1e-3, 0.1), (3, 0.3, 0.7, 1e-3, 0.1)])
+
+
+ROWS = torch.tensor(rng.normal(size=(20, 3)), dtype=torch.float32)
+LAYERS = {"relu": layer_statistics(RegressionNet(3), ROWS)}
+
+
+FIGURES = {
+    "history": lambda ax: plots.plot_history(HISTORY, ax=ax),
+    "losses": lambda ax: plots.plot_losses([3.0, 2.0, 1.0], "a net", ax=ax),
+    "distribution": lambda ax: plots.plot_distribution(TRUTH, "price, US$", ax=ax, log=True),
+    "predictions": lambda ax: plots.plot_predictions(TRUTH, PREDICTED, "US$", ax=ax, log=True),
+    "band": lambda ax: plots.plot_error_by_band(TRUTH, PREDICTED, "US$", ax=ax),
+    "map": lambda ax: plots.plot_map(TRUTH % 1 - 122, TRUTH % 2 + 47, TRUTH % 3, "error, %", ax=ax),
+    "scores": lambda ax: plots.plot_scores(
+        {"a": [1, 2], "b": [2, 4]}, "RMSE", ax=ax, reference="a"
+    ),
+    "layers": lambda ax: plots.plot_layers(LAYERS, "sd", "standard deviation", ax=ax),
+}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_draws_where_it_is_told(name):
+    _, ax = plt.subplots()
+    assert FIGURES[name](ax) is ax
+    assert FIGURES[name](None) is not ax
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_labels_and_words_with_numbers(name):
+    ax = FIGURES[name](None)
+    assert ax.get_xlabel()
+    assert ax.get_ylabel() or name == "scores"  # there the models' names stand on the axis
+    assert any(letter.isdigit() for letter in ax.alt_text)
+    assert plots.alt_text(ax.figure) == ax.alt_text
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_svg_is_the_same_twice(name):
+    first, second = (plots.svg(FIGURES[name](None).figure) for _ in range(2))
+    assert first == second
+    assert first.lstrip().startswith("<?xml")
+
+
+def test_words_come_from_the_data():
+    words = plots.plot_history(HISTORY).alt_text
+    assert "training falls from 1.000 to 0.300" in words
+    assert "best, 0.600, at epoch 2" in words
+    assert "a 1.500 ± 0.707" in plots.plot_scores({"a": [1, 2]}, "RMSE").alt_text
+    band = plots.plot_error_by_band(TRUTH, 1.1 * TRUTH, "US$").alt_text
+    assert "median +10 % in the lowest band" in band
+
+
+def test_a_history_without_validation():
+    history = History([(1, 1.0, np.nan, 1e-3, 0.1), (2, 0.5, np.nan, 1e-3, 0.1)])
+    assert "validation" not in plots.plot_history(history).alt_text
+
+
+def test_style_outside_a_notebook():
+    plots.notebook_style()
+    assert plots._shell() is None

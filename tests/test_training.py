@@ -1,0 +1,403 @@
+"""fit: what it reaches, what it refuses, and what an interruption cannot take away."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import regression_lib.training as training
+from regression_lib import (
+    RegressionNet,
+    fit,
+    load_king_county,
+    load_tecator,
+    make_projectile,
+    split,
+)
+
+SMALL = {"epochs": 4, "batch_size": 32}
+
+
+def data(n_rows=200, n_targets=1, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 3))
+    y = X @ rng.normal(size=(3, n_targets)) + 0.1 * rng.normal(size=(n_rows, n_targets))
+    return X, y
+
+
+def net(**options):
+    return RegressionNet(3, **({"hidden": (8, 8)} | options))
+
+
+def weights(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+class TestLearning:
+    def test_real_houses(self):
+        train, valid, test = split(load_king_county(6000, seed=1).log_target())
+        network = RegressionNet(17)
+        history = fit(network, train, validation=valid, epochs=10)
+        error = test.y.to_numpy() - network.predict(test.X)
+        # A ridge regression reaches about 0.25 here; 10 epochs of the network are below it.
+        assert np.sqrt((error**2).mean()) < 0.24
+        assert history.stopped == "finished"
+        assert network.feature_names == train.feature_names
+        assert network.units["log_price"] == "ln(US$)"
+
+    def test_several_targets(self):
+        train, valid, test = split(make_projectile(1500))
+        network = RegressionNet(4, 3, activation="tanh", batch_norm=False)
+        fit(network, train, validation=valid, epochs=40, batch_size=64, lr=1e-2)
+        truth = test.y.to_numpy()
+        residual = ((truth - network.predict(test.X)) ** 2).sum(0)
+        assert (1 - residual / ((truth - truth.mean(0)) ** 2).sum(0) > 0.99).all()
+
+    def test_tecator_trains(self):
+        network = RegressionNet(100, 3, hidden=(16,))
+        history = fit(network, load_tecator(), validation=0.2, epochs=30, batch_size=32)
+        assert history.frame.train_loss.iloc[-1] < 0.5 * history.frame.train_loss.iloc[0]
+
+    def test_the_mean_scores_one(self):
+        """Losses are those of the standardised target, whatever its unit."""
+        X, _ = data(2000)
+        y = 1e6 * np.random.default_rng(1).normal(size=(2000, 1)) + 5e6  # nothing to learn
+        history = fit(net(hidden=()), X, y, epochs=60, lr=0.03)
+        assert history.frame.train_loss.iloc[-1] == pytest.approx(1, abs=0.02)
+
+    @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+    @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+    def test_every_optimizer_and_schedule_learns(self, optimizer, schedule):
+        history = fit(net(), *data(), epochs=30, lr=1e-2, optimizer=optimizer, schedule=schedule)
+        assert history.frame.train_loss.iloc[-1] < 0.2
+
+    def test_double_precision(self):
+        network = net().double()
+        fit(network, *data(), **SMALL)
+        assert network.head.weight.dtype == torch.float64
+
+
+class TestHistory:
+    def test_the_frame(self):
+        history = fit(net(), *data(), validation=0.25, **SMALL)
+        frame = history.frame
+        assert list(frame.columns) == ["epoch", "train_loss", "validation_loss", "lr", "seconds"]
+        assert frame.epoch.tolist() == [1, 2, 3, 4]
+        assert frame.lr.is_unique
+        assert (frame.seconds > 0).all()
+        assert history.best_epoch == frame.epoch[frame.validation_loss.idxmin()]
+        assert "4 epochs, finished" in repr(history)
+        assert "<table" in history._repr_html_()
+
+    def test_it_plots_itself(self):
+        ax = fit(net(), *data(), validation=0.25, **SMALL).plot()
+        assert ax.get_xlabel() == "epoch"
+        assert "validation reaches its best" in ax.alt_text
+
+    def test_best_weights_at_the_end(self):
+        X, y = data(60)
+        held = data(60, seed=5)
+        network = net(hidden=(64, 64))
+        history = fit(network, X, y, validation=held, epochs=60, lr=0.03, batch_size=20)
+        z = (held[1] - network.predict(held[0])) / network.y_scaler.scale.numpy()
+        assert (z**2).mean() == pytest.approx(history.frame.validation_loss.min(), rel=1e-4)
+        assert history.best_epoch < 60
+
+    def test_patience(self):
+        history = fit(net(), *data(40), validation=data(40, seed=9), patience=3, epochs=300)
+        assert history.stopped == "early"
+        assert len(history.rows) == history.best_epoch + 3
+
+    def test_without_validation_the_last_weights_stay(self):
+        history = fit(net(), *data(), **SMALL)
+        assert history.frame.validation_loss.isna().all()
+        assert history.best_epoch == 4
+
+
+class TestReproducible:
+    def test_seeds_decide_and_the_global_generators_stay(self):
+        torch_state = torch.get_rng_state()
+        numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+        a, b, c = net(), net(), net()
+        fit(a, *data(), validation=0.2, seed=1, **SMALL)
+        fit(b, *data(), validation=0.2, seed=1, **SMALL)
+        fit(c, *data(), validation=0.2, seed=2, **SMALL)
+        assert same(weights(a), weights(b))
+        assert not same(weights(a), weights(c))
+        assert torch.equal(torch_state, torch.get_rng_state())
+        assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+
+    def test_the_input_is_left_as_it_was(self):
+        X, y = data()
+        before = X.copy(), y.copy()
+        fit(net(), X, y, **SMALL)
+        assert np.array_equal(X, before[0])
+        assert np.array_equal(y, before[1])
+
+
+class Stop(KeyboardInterrupt):
+    """Ctrl-C at a chosen moment."""
+
+
+def interrupt_after(monkeypatch, epochs):
+    original = training._Run.train_one
+
+    def train_one(self, epoch):
+        if epoch > epochs:
+            raise Stop
+        original(self, epoch)
+
+    monkeypatch.setattr(training._Run, "train_one", train_one)
+
+
+class TestInterruption:
+    def test_ctrl_c_keeps_the_best_weights_and_the_history(self, monkeypatch):
+        whole = net()
+        fit(whole, *data(), validation=data(seed=3), epochs=9)
+        interrupt_after(monkeypatch, 5)
+        network = net()
+        history = fit(network, *data(), validation=data(seed=3), epochs=9)
+        assert history.stopped == "interrupted"
+        assert len(history.rows) == 5
+        assert not network.training
+        assert np.isfinite(network.predict(data()[0])).all()
+
+    def test_a_real_sigint(self, tmp_path):
+        """The process gets SIGINT in the middle of a long training and ends with a model."""
+        code = """
+            import numpy as np, pathlib, signal, threading, time
+            from regression_lib import RegressionNet, fit
+
+            def press_ctrl_c():
+                while not pathlib.Path("run").exists():
+                    time.sleep(0.05)
+                signal.raise_signal(signal.SIGINT)
+
+            threading.Thread(target=press_ctrl_c, daemon=True).start()
+            X = np.random.default_rng(0).normal(size=(4000, 3)); y = X[:, :1] * 2
+            net = RegressionNet(3, hidden=(8, 8))
+            options = dict(epochs=10**6, schedule="constant", checkpoint="run")
+            history = fit(net, X, y, validation=0.2, **options)
+            net.save("m")
+            print(history.stopped, len(history.rows) > 0)
+        """
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 60}
+        done = subprocess.run(command, **options)
+        assert done.stdout.split() == ["interrupted", "True"], done.stderr
+        assert RegressionNet.load(tmp_path / "m").predict(np.zeros((1, 3))).shape == (1, 1)
+
+    @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+    @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+    def test_resuming_reaches_the_same_weights_to_the_bit(
+        self, tmp_path, monkeypatch, optimizer, schedule
+    ):
+        options = {"validation": data(seed=3), "epochs": 7, "batch_size": 32}
+        options |= {"optimizer": optimizer, "schedule": schedule, "lr": 0.02}
+        whole = net()
+        expected = fit(whole, *data(), **options)
+
+        path = tmp_path / "run"
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, 3)
+            fit(net(), *data(), checkpoint=path, **options)
+        resumed = net()
+        history = fit(resumed, *data(), checkpoint=path, resume=True, **options)
+        assert same(weights(whole), weights(resumed))
+        columns = ["epoch", "train_loss", "validation_loss", "lr"]
+        pd.testing.assert_frame_equal(history.frame[columns], expected.frame[columns])
+
+    def test_killed_and_resumed(self, tmp_path):
+        """SIGKILL at an unknown moment; a new process reaches what an undisturbed one does."""
+        path, script = tmp_path / "run", tmp_path / "train.py"
+        script.write_text(
+            textwrap.dedent("""
+            import sys, numpy as np
+            from regression_lib import RegressionNet, fit
+            X = np.random.default_rng(0).normal(size=(3000, 3)); y = X[:, :1] * 2
+            checkpoint = sys.argv[2] if len(sys.argv) > 2 else None
+            net = RegressionNet(3, hidden=(16, 16))
+            fit(net, X, y, validation=0.2, epochs=40, batch_size=32,
+                checkpoint=checkpoint, resume=checkpoint is not None)
+            net.save(sys.argv[1])
+            """)
+        )
+        first = subprocess.Popen([sys.executable, script, tmp_path / "a", path])
+        while not path.exists():
+            assert first.poll() is None
+        os.kill(first.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        first.wait()
+        assert not (tmp_path / "a").exists()
+        for arguments in ([tmp_path / "a", path], [tmp_path / "b"]):
+            subprocess.run([sys.executable, script, *arguments], check=True, timeout=120)
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+    def test_resuming_a_finished_run_changes_nothing(self, tmp_path):
+        a, b = net(), net()
+        fit(a, *data(), checkpoint=tmp_path / "run", **SMALL)
+        history = fit(b, *data(), checkpoint=tmp_path / "run", resume=True, **SMALL)
+        assert same(weights(a), weights(b))
+        assert len(history.rows) == 4
+
+    def test_resuming_keeps_patience(self, tmp_path):
+        options = {"validation": data(40, seed=9), "patience": 3, "epochs": 300}
+        options["checkpoint"] = tmp_path / "run"
+        a, b = net(), net()
+        first = fit(a, *data(40), **options)
+        again = fit(b, *data(40), resume=True, **options)
+        assert len(first.rows) == len(again.rows)
+        assert same(weights(a), weights(b))
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"lr": 0.5}, r"lr=0\.003 \(now 0\.5\)"),
+            ({"epochs": 9}, r"epochs=4 \(now 9\)"),
+            ({"X": data(seed=8)[0]}, "rows="),
+            ({"net": net(activation="tanh")}, "network="),
+        ],
+    )
+    def test_resuming_another_task_is_refused(self, tmp_path, change, words):
+        arguments = {"net": net(), "X": data()[0], "y": data()[1], **SMALL}
+        arguments["checkpoint"] = tmp_path / "run"
+        fit(**arguments)
+        with pytest.raises(ValueError, match=f"another training: .*{words}"):
+            fit(**(arguments | {"net": net(), "resume": True} | change))
+
+    def test_a_foreign_checkpoint_is_refused_and_runs_nothing(self, tmp_path):
+        class Bomb:
+            def __reduce__(self):
+                return (os.mkdir, (str(tmp_path / "trace"),))
+
+        torch.save(Bomb(), tmp_path / "run")
+        with pytest.raises(ValueError, match="not a checkpoint of fit"):
+            fit(net(), *data(), checkpoint=tmp_path / "run", resume=True, **SMALL)
+        assert not (tmp_path / "trace").exists()
+
+    def test_without_a_file_resume_starts_from_the_beginning(self, tmp_path):
+        history = fit(net(), *data(), checkpoint=tmp_path / "run", resume=True, **SMALL)
+        assert len(history.rows) == 4
+
+
+class TestDivergence:
+    def test_a_loss_that_explodes_stops_and_says_where(self):
+        network = net(batch_norm=False)
+        options = {"optimizer": "sgd", "lr": 1e10, "schedule": "constant"}
+        with pytest.raises(FloatingPointError) as caught:
+            fit(network, *data(), validation=0.2, epochs=50, batch_size=16, **options)
+        assert "in epoch 1 at lr 1e+10: try a smaller lr (a tenth is 1e+09)" in str(caught.value)
+        assert np.isfinite(network.predict(data()[0])).all()  # the best weights so far
+
+    def test_it_stops_at_the_very_step(self, monkeypatch):
+        steps = []
+        original = torch.nn.functional.mse_loss
+
+        def poisoned(*args, **kwargs):
+            steps.append(1)
+            return original(*args, **kwargs) * (math.nan if len(steps) == 3 else 1)
+
+        monkeypatch.setattr(torch.nn.functional, "mse_loss", poisoned)
+        with pytest.raises(FloatingPointError, match="training loss became nan in epoch 1"):
+            fit(net(), *data(), **SMALL)
+        assert len(steps) == 3
+
+
+X, Y = data(20)
+
+
+def spoiled(value):
+    bad = X.copy().astype(object) if isinstance(value, str) else X.copy()
+    bad[7, 2] = value
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"X": spoiled(np.nan)}, ValueError, r"X .*NaN.*row 7.*2"),
+        ({"X": spoiled(np.inf)}, ValueError, r"X .*row 7.*2.*inf"),
+        ({"X": spoiled("Seattle")}, TypeError, r"Seattle.*row 7.*OneHotEncoder"),
+        ({"X": X[:, :2]}, ValueError, r"2 columns, but 3"),
+        ({"X": X[:0], "y": Y[:0]}, ValueError, "empty"),
+        ({"X": X[:1], "y": Y[:1]}, ValueError, "one row to train on"),
+        ({"batch_size": 1}, ValueError, "batch_size=1"),
+        ({"y": Y[:, 0]}, ValueError, r"y has shape \(20,\).*output \(20, 1\).*reshape\(-1, 1\)"),
+        ({"y": pd.Series(Y[:, 0])}, ValueError, r"to_frame\(\)"),
+        ({"y": Y[:, 0].tolist()}, ValueError, r"y has shape \(20,\)"),
+        ({"y": np.hstack([Y, Y])}, ValueError, r"2 columns, but 1"),
+        ({"y": Y[:9]}, ValueError, r"X has 20 rows, y has 9"),
+        ({"y": np.where(np.arange(20)[:, None] == 4, np.nan, Y)}, ValueError, "y .*row 4"),
+        ({"y": None}, TypeError, "y is missing"),
+        ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
+        ({"epochs": -3}, ValueError, "epochs must be at least 1, got -3"),
+        ({"epochs": 2.5}, TypeError, "epochs must be a whole number, got 2.5"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+        ({"lr": 0}, ValueError, "lr must be positive and finite, got 0"),
+        ({"lr": -1e-3}, ValueError, r"lr must be positive and finite, got -0\.001"),
+        ({"lr": math.nan}, ValueError, "lr must be positive"),
+        ({"lr": "fast"}, TypeError, "lr must be a number, got 'fast'"),
+        ({"weight_decay": -1}, ValueError, "weight_decay must be zero or more, got -1"),
+        ({"schedule": "onecycle"}, ValueError, "unknown schedule 'onecycle'.*one_cycle"),
+        ({"optimizer": "lion"}, ValueError, "unknown optimizer 'lion'.*adamw"),
+        ({"patience": 3}, ValueError, "needs validation rows"),
+        ({"resume": True}, ValueError, "needs checkpoint=path"),
+        ({"device": "cuda:77"}, ValueError, "device 'cuda:77' is not on this machine; here: cpu"),
+        ({"device": "abacus"}, ValueError, "unknown device 'abacus'"),
+        ({"validation": 1.5}, ValueError, r"fraction must be in \(0, 1\), got 1.5"),
+        ({"validation": (X[:, :2], Y)}, ValueError, "validation X has 2 columns"),
+        ({"validation": (X, Y[:, 0])}, ValueError, r"validation y has shape \(20,\)"),
+        ({"progress": "bar"}, ValueError, "bar"),
+    ],
+)
+def test_bad_input_never_trains(arguments, error, words):
+    network = net()
+    before = weights(network)
+    with pytest.raises(error, match=words):
+        fit(**({"net": network, "X": X, "y": Y, "epochs": 2} | arguments))
+    assert same(before, weights(network))
+
+
+def test_a_dataset_brings_its_own_targets():
+    with pytest.raises(TypeError, match="leave y out"):
+        fit(RegressionNet(100, 3), load_tecator(), Y)
+
+
+def test_validation_columns_in_another_order_are_refused():
+    X, y = data()
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    with pytest.raises(ValueError, match="validation X has its columns in another order"):
+        fit(net(), frame, y, validation=(frame[["c", "a", "b"]], y), **SMALL)
+
+
+def test_names_come_from_a_frame():
+    X, y = data()
+    network = net()
+    fit(network, pd.DataFrame(X, columns=["a", "b", "c"]), y, **SMALL)
+    assert network.feature_names == ("a", "b", "c")
+    fit(network, X, y, **SMALL)
+    assert network.feature_names is None
+
+
+def test_a_last_batch_of_one_row_is_left_out():
+    history = fit(net(), *data(33), epochs=2, batch_size=32)
+    assert np.isfinite(history.frame.train_loss).all()
+    plain = net(batch_norm=False)
+    fit(plain, *data(33), epochs=2, batch_size=32)  # without BatchNorm all rows train
+
+
+def test_progress_is_off_unless_asked_for(capsys):
+    fit(net(), *data(), **SMALL)
+    assert capsys.readouterr().out == ""
+    fit(net(), *data(), progress="plain", **SMALL)
+    assert "4/4" in capsys.readouterr().out
