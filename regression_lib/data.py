@@ -2,8 +2,7 @@
 
 A `Dataset` is a pair of frames, X for what we know and y for what we want to know, with the unit
 of every column. Nothing is scaled or encoded here: scikit-learn does that well, and a network
-that starts with batch normalisation may not need it. The last function, `as_matrix`, is the gate
-that every number passes on its way into a network.
+that starts with batch normalisation may not need it.
 """
 
 import gzip
@@ -11,16 +10,16 @@ import hashlib
 import io
 import operator
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from difflib import get_close_matches
 from html import escape
 from importlib.resources import files
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
+
+from regression_lib.checks import shorten, shorten_to_list
+from regression_lib.projectile import fly
 
 KC4 = ("sqft_living", "bedrooms", "lat", "long")  # the post's area, rooms and region
 KC17 = (
@@ -57,7 +56,6 @@ PROJECTILE_UNITS = {
     **{"speed": "m/s", "angle": "°", "drag": "1/m", "height": "m"},
     **{"range": "m", "apex": "m", "flight_time": "s"},
 }
-GRAVITY = 9.81  # m/s²
 
 
 # ------------------------------------------------------------------------------ the data set
@@ -139,12 +137,12 @@ class Dataset:
             if name not in self.X:
                 raise ValueError(
                     f"{self.name} has no feature {name!r}.{_nearest(name, self.feature_names)} "
-                    f"Its features are: {_shorten(self.feature_names, 20)}."
+                    f"Its features are: {shorten(self.feature_names, 20)}."
                 )
         if not names or len(set(names)) < len(names):
             raise ValueError(
                 f"select needs one or more names, each once, not {names}. "
-                f"The features are: {_shorten(self.feature_names, 20)}."
+                f"The features are: {shorten(self.feature_names, 20)}."
             )
         return replace(self, X=self.X[list(names)])
 
@@ -207,11 +205,11 @@ class Dataset:
         targets = ", ".join(map(self._with_unit, self.y))
         return (
             f"{self.name}: {len(self):,} rows × {self.X.shape[1]} features → {targets}\n"
-            f"  features: {_shorten(list(map(self._with_unit, self.X)), 8)}"
+            f"  features: {shorten(list(map(self._with_unit, self.X)), 8)}"
         )
 
     def _repr_html_(self):
-        shown = _shorten_to_list(list(self.X), 8)
+        shown = shorten_to_list(list(self.X), 8)
         caption = (
             f"{self.name}: {len(self):,} rows × {self.X.shape[1]} features → "
             f"{', '.join(map(self._with_unit, self.y))}"
@@ -246,15 +244,6 @@ def _nearest(name, known):
     """Guess what a misspelt name meant: a sentence, or nothing."""
     close = get_close_matches(str(name).lower(), list(map(str, known)), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _shorten_to_list(names, most):
-    """Keep at most so many names: the first ones, None for what is left out, and the last."""
-    return names if len(names) <= most else [*names[: most - 2], None, names[-1]]
-
-
-def _shorten(names, most):
-    return ", ".join("…" if name is None else name for name in _shorten_to_list(list(names), most))
 
 
 def _number(value):
@@ -413,76 +402,10 @@ def make_projectile(n=2000, seed=0):
     names = list(PROJECTILE_UNITS)
     return Dataset(
         X=pd.DataFrame(throws, columns=names[:4]),
-        y=pd.DataFrame(_fly(*throws.T), columns=names[4:]),
+        y=pd.DataFrame(fly(*throws.T), columns=names[4:]),
         units=PROJECTILE_UNITS,
         name="Projectile with air drag",
     )
-
-
-def _fly(speed, angle, drag, height, steps=100):
-    """Follow balls from hand to ground by the Runge–Kutta method of fourth order.
-
-    Parameters
-    ----------
-    speed, angle, drag, height : arrays of float, shape (n,)
-        In m/s, degrees above the horizon (0 < angle < 180), 1/m, m.
-    steps : int
-        Steps in the time that the flight would take without air.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n, 3)
-        Range (m), apex (m above the ground) and flight time (s).
-    """
-    direction = np.deg2rad(angle)
-    up = speed * np.sin(direction)
-    state = np.stack([np.zeros_like(height), height, speed * np.cos(direction), up])
-    step = (up + np.sqrt(up**2 + 2 * GRAVITY * height)) / GRAVITY / steps
-    result = np.full((len(speed), 3), np.nan)
-    count = 0
-    while np.isnan(result).any():  # air makes some flights longer than `steps` steps
-        after = _runge_kutta(state, drag, step)
-        past_apex = np.isnan(result[:, 1]) & (after[3] <= 0)
-        if past_apex.any():
-            _, at_apex = _hit(state[:, past_apex], drag[past_apex], step[past_apex], row=3)
-            result[past_apex, 1] = at_apex[1]
-        landed = np.isnan(result[:, 0]) & (after[1] <= 0)
-        if landed.any():
-            part, on_ground = _hit(state[:, landed], drag[landed], step[landed], row=1)
-            result[landed, 0] = on_ground[0]
-            result[landed, 2] = count * step[landed] + part
-        state, count = after, count + 1
-    return result
-
-
-def _acceleration(state, drag):
-    """The time derivative of (x, y, v_x, v_y)."""
-    v_x, v_y = state[2], state[3]
-    brake = drag * np.hypot(v_x, v_y)
-    return np.stack([v_x, v_y, -brake * v_x, -GRAVITY - brake * v_y])
-
-
-def _runge_kutta(state, drag, step):
-    k1 = _acceleration(state, drag)
-    k2 = _acceleration(state + step / 2 * k1, drag)
-    k3 = _acceleration(state + step / 2 * k2, drag)
-    k4 = _acceleration(state + step * k3, drag)
-    return state + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-
-def _hit(state, drag, step, row):
-    """Shorten the step until `row` of the state is 0: Newton's method, which knows the slope.
-
-    A straight line between two steps would miss the ground by far more than Runge–Kutta errs.
-    """
-    part = step / 2
-    for _ in range(8):
-        there = _runge_kutta(state, drag, part)
-        part = np.clip(part - there[row] / _acceleration(there, drag)[row], 0, step)
-    return part, _runge_kutta(state, drag, part)
-
-
-# ------------------------------------------------------------------------------ splitting
 
 
 class Split(NamedTuple):
@@ -566,179 +489,3 @@ def _cut(dataset, order, test_size, validation_size):
 
 
 # ------------------------------------------------------------------------------ the gate
-
-
-def as_matrix(values, what, columns=None, dtype=np.float64):
-    """Turn a table of any kind into a matrix of finite numbers, or say why it is none.
-
-    Most accidents with networks are accidents with their input, and PyTorch reports them late or
-    not at all: one NaN spoils the running statistics of batch normalisation for ever. So every
-    table passes this gate first.
-
-    Parameters
-    ----------
-    values : DataFrame, array, tensor or nested list, shape (n_rows, n_columns)
-        Numbers; booleans count as 0 and 1.
-    what : str
-        What the table is called in an error, e.g. ``"X"``.
-    columns : int or tuple of str, optional
-        How many columns it must have, or their names in order. Names are compared where the
-        table has some (a DataFrame); otherwise only their number.
-    dtype : numpy dtype
-        Of the result.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_rows, n_columns)
-        A fresh copy that may be written to.
-
-    Raises
-    ------
-    TypeError
-        If a value is no real number: text, a date, a category, a complex number.
-    ValueError
-        If the shape is wrong, the table is empty, a column is missing or stands elsewhere, or a
-        value is NaN, infinite, or too large for `dtype`.
-    """
-    table = _as_array(values, what)
-    names = list(values.columns) if isinstance(values, pd.DataFrame) else None
-    _check_shape(table.shape, what)
-    if columns is not None:
-        _check_columns(table.shape, names, columns, what)
-    if names is None:
-        named = isinstance(columns, (tuple, list))
-        names = list(columns) if named else list(range(table.shape[1]))
-    numbers = _only_numbers(table, names, what)
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
-        matrix = np.array(numbers, dtype=dtype, order="C")
-    _check_finite(matrix, numbers, names, what)
-    return matrix
-
-
-def _as_array(values, what):
-    """Unwrap frames, tensors and lists into one NumPy array of any type."""
-    if isinstance(values, pd.DataFrame):
-        for position, kind in enumerate(values.dtypes):
-            if isinstance(kind, pd.CategoricalDtype) and len(values):
-                _refuse(what, values.columns[position], 0, values.iloc[0, position])
-        return values.to_numpy()
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        values = values.to_dense() if values.layout != torch.strided else values
-        return values.double().numpy() if values.dtype == torch.bfloat16 else values.numpy()
-    if hasattr(values, "toarray"):  # SciPy's sparse matrices
-        raise TypeError(f"{what} is sparse ({type(values).__name__}). Pass {what}.toarray().")
-    if values is None or isinstance(values, (str, bytes, dict, set, Dataset)):
-        raise TypeError(
-            f"{what} must be a table of numbers (DataFrame, array, tensor or list of rows), "
-            f"not {type(values).__name__}. Of a Dataset, pass its X or its y."
-        )
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(
-            f"{what} has rows of different lengths. Give every row the same number of columns."
-        ) from None
-    # NumPy turns [1, "a"] into two strings; keep the 1 a number, so that the error names the "a".
-    return np.asarray(values, dtype=object) if array.dtype.kind in "US" else array
-
-
-def _check_shape(shape, what):
-    if len(shape) < 2:
-        raise ValueError(
-            f"{what} must have two dimensions, rows and columns, but its shape is {shape}. "
-            f"Reshape your data: .reshape(-1, 1) if it is one column of many rows, "
-            f".reshape(1, -1) if it is one row of many columns (of a pandas Series, take "
-            f".to_numpy() first)."
-        )
-    if len(shape) > 2:
-        raise ValueError(
-            f"{what} must have two dimensions, rows and columns, but its shape is {shape}. "
-            f"Flatten each row first: .reshape(len({what}), -1)."
-        )
-    if 0 in shape:
-        raise ValueError(
-            f"{what} is empty: its shape is {shape}. At least one row and one column are needed."
-        )
-
-
-def _check_columns(shape, names, columns, what):
-    expected = columns if isinstance(columns, int) else len(columns)
-    if names is not None and not isinstance(columns, int):
-        _check_names(names, list(columns), what)
-    if shape[1] != expected:
-        listed = "" if isinstance(columns, int) else f": {_shorten(map(str, columns), 20)}"
-        raise ValueError(
-            f"{what} has {shape[1]} columns, but {expected} are expected{listed}. "
-            f"Pass the columns that the network was made for."
-        )
-
-
-def _check_names(names, expected, what):
-    """Refuse other names, and the right names in another order: swapping them is no small thing."""
-    if names == expected:
-        return
-    missing = [name for name in expected if name not in names]
-    extra = [name for name in names if name not in expected]
-    if missing or extra:
-        problem = f"lacks the columns {missing}" if missing else f"has unknown columns {extra}"
-        problem += f" and has unknown columns {extra}" if missing and extra else ""
-    elif len(names) != len(expected):
-        problem = f"has columns twice: {sorted({n for n in names if names.count(n) > 1}, key=str)}"
-    else:
-        problem = f"has its columns in another order: {_shorten(map(str, names), 20)}"
-    raise ValueError(
-        f"{what} {problem}. Expected are: {_shorten(map(str, expected), 20)}. "
-        f"Select them by name, {what}[[...]], in that order."
-    )
-
-
-def _only_numbers(table, names, what):
-    """Let real numbers through; name the first value that is none."""
-    if table.dtype.kind in "biuf":
-        return table
-    if table.dtype.kind != "O":  # dates, complex numbers, records
-        _refuse(what, names[0], 0, table[0, 0])
-    numbers = np.empty(table.shape)
-    for (row, column), value in np.ndenumerate(table):
-        if isinstance(value, (Real, Decimal, np.bool_)):
-            numbers[row, column] = value
-        elif value is None or value is pd.NA:
-            numbers[row, column] = np.nan
-        else:
-            _refuse(what, names[column], row, value)
-    return numbers
-
-
-def _refuse(what, name, row, value):
-    if isinstance(value, (complex, np.complexfloating)):
-        advice = "Complex data not supported: pass .real and .imag as two columns."
-    elif hasattr(value, "isoformat") or isinstance(value, (np.datetime64, np.timedelta64)):
-        advice = "Turn dates into a number first, e.g. the months since a fixed day."
-    else:
-        advice = (
-            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder "
-            "(or pd.to_numeric, if it is a number written as text)."
-        )
-    raise TypeError(
-        f"{what} must hold real numbers, but column {name!r} holds {value!r} "
-        f"({type(value).__name__}) in row {row}. {advice}"
-    )
-
-
-def _check_finite(matrix, numbers, names, what):
-    bad = ~np.isfinite(matrix)
-    if not bad.any():
-        return
-    row, column = np.argwhere(bad)[0]
-    value = numbers[row, column]
-    if np.isfinite(value):
-        raise ValueError(
-            f"{what} holds {value!r} in row {row}, column {names[column]!r}, which is too large "
-            f"for {matrix.dtype}. Scale the column, e.g. to thousands."
-        )
-    raise ValueError(
-        f"{what} holds {bad.sum()} values that are NaN or infinity, the first in row {row}, "
-        f"column {names[column]!r}: {value}. Leave out such rows, or fill them in, e.g. with "
-        f"sklearn's SimpleImputer."
-    )

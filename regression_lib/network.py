@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from regression_lib.activations import get_activation
-from regression_lib.data import as_matrix
+from regression_lib.checks import as_matrix
 
 FORMAT, VERSION = "regression_lib", 1
 

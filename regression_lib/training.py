@@ -19,7 +19,8 @@ import torch
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 
-from regression_lib.data import Dataset, as_matrix
+from regression_lib.checks import as_matrix
+from regression_lib.data import Dataset
 from regression_lib.network import evaluating, write_whole
 from regression_lib.progress import known_kind, track
 

@@ -11,19 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 
 from regression_lib import data
 from regression_lib.data import (
     CHECKSUMS,
-    GRAVITY,
     KC4,
     KC17,
     Dataset,
-    as_matrix,
     checksums,
     load_king_county,
     load_tecator,
@@ -227,45 +223,6 @@ def test_html_form_leaves_out_what_would_not_fit():
     assert "more" not in load_king_county(3, KC4)._repr_html_()
 
 
-# ------------------------------------------------------------------------------ physics
-
-
-def test_without_air_the_flight_is_a_parabola():
-    rng = np.random.default_rng(0)
-    speed, angle = rng.uniform(5, 40, 200), rng.uniform(10, 80, 200)
-    height = rng.uniform(0, 20, 200)
-    up, along = speed * np.sin(np.deg2rad(angle)), speed * np.cos(np.deg2rad(angle))
-    duration = (up + np.sqrt(up**2 + 2 * GRAVITY * height)) / GRAVITY
-    exact = np.stack([along * duration, height + up**2 / (2 * GRAVITY), duration], axis=1)
-    np.testing.assert_allclose(data._fly(speed, angle, 0 * speed, height), exact, rtol=1e-10)
-
-
-def test_half_the_step_gives_the_same_flight():
-    throws = make_projectile(2000)
-    finer = data._fly(*throws.X.to_numpy().T, steps=200)
-    np.testing.assert_allclose(throws.y.to_numpy(), finer, rtol=1e-4)
-
-
-def test_air_shortens_the_throw():
-    speed, angle = np.full(6, 30.0), np.full(6, 45.0)
-    flights = data._fly(speed, angle, np.linspace(0, 0.05, 6), np.full(6, 2.0))
-    assert (np.diff(flights[:, :2], axis=0) < 0).all()
-
-
-def test_projectile_stays_in_its_ranges_and_repeats_with_its_seed():
-    throws = make_projectile(300, seed=3)
-    assert throws.X.shape == (300, 4)
-    assert throws.target_names == ("range", "apex", "flight_time")
-    assert (throws.X.min() >= [5, 10, 0, 0]).all()
-    assert (throws.X.max() <= [40, 80, 0.05, 20]).all()
-    assert (throws.y["apex"] > throws.X["height"]).all()
-    pd.testing.assert_frame_equal(throws.y, make_projectile(300, seed=3).y)
-    assert len(make_projectile(1)) == 1
-    for n in (0, 1.5):
-        with pytest.raises(ValueError, match="n"):
-            make_projectile(n)
-
-
 # ------------------------------------------------------------------------------ splitting
 
 
@@ -310,125 +267,6 @@ def test_impossible_shares_are_refused(tiny, shares):
 def test_a_split_without_rows_is_refused(tiny):
     with pytest.raises(ValueError, match=r"3 rows would split into \(1, 1, 1\)|none may be empty"):
         split(tiny.rows([0]))
-
-
-# ------------------------------------------------------------------------------ the gate
-
-TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        TABLE,
-        np.array(TABLE),
-        np.array(TABLE, dtype=np.float16),
-        np.array(TABLE, dtype=int),
-        np.array(TABLE, dtype=object),
-        np.asfortranarray(TABLE),
-        torch.tensor(TABLE, requires_grad=True),
-        torch.tensor(TABLE, dtype=torch.bfloat16),
-        torch.tensor(TABLE).to_sparse(),
-        pd.DataFrame(TABLE, columns=["a", "b"]),
-        pd.DataFrame(TABLE, columns=["a", "b"]).astype("Int64"),
-        pd.DataFrame(TABLE, columns=["a", "b"]).astype({"a": int}),
-    ],
-)
-def test_every_kind_of_table_passes(values):
-    matrix = as_matrix(values, "X", columns=("a", "b"))
-    assert matrix.dtype == np.float64
-    assert matrix.flags.c_contiguous
-    assert matrix.flags.writeable
-    assert matrix.tolist() == TABLE
-
-
-def test_booleans_pass_and_the_result_is_a_copy():
-    assert as_matrix([[True, False]], "X").tolist() == [[1.0, 0.0]]
-    mixed = pd.DataFrame({"a": [True, False], "b": [1.5, 2.5]})
-    assert as_matrix(mixed, "X").tolist() == [[1.0, 1.5], [0.0, 2.5]]
-    original = np.array(TABLE)
-    as_matrix(original, "X")[0, 0] = 99
-    assert original[0, 0] == 1.0
-    assert as_matrix(original, "X", dtype=np.float32).dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ([1.0, 2.0, 3.0], [r"\(3,\)", r"\.reshape\(-1, 1\)", r"\.reshape\(1, -1\)"]),
-        (pd.Series([1.0, 2.0]), [r"\(2,\)", "to_numpy"]),
-        (5.0, [r"\(\)"]),
-        (np.zeros((2, 3, 4)), [r"\(2, 3, 4\)", "Flatten"]),
-        (np.zeros((0, 3)), ["empty", r"\(0, 3\)"]),
-        (np.zeros((3, 0)), ["empty", r"\(3, 0\)"]),
-        (pd.DataFrame({"a": []}), ["empty"]),
-        (pd.DataFrame({"a": pd.Categorical([])}), ["empty"]),
-        ([[1, 2], [3]], ["different lengths"]),
-        ([[1, 2], [np.nan, np.inf]], ["2 values", "row 1", "column 0", "nan", "SimpleImputer"]),
-        (pd.DataFrame({"a": [1, 2], "lat": [3, -np.inf]}), ["row 1", "'lat'", "-inf"]),
-        (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), ["row 1", "'a'", "nan"]),
-        ([[1, None]], ["row 0", "column 1"]),
-    ],
-)
-def test_a_wrong_shape_or_value_is_named(values, words):
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are compared below
-        as_matrix(values, "X")
-    for word in ["X", *words]:
-        assert re.search(word, str(error.value)), (word, str(error.value))
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ([[1, "Seattle"]], ["column 1", "'Seattle'", "OneHotEncoder"]),
-        (pd.DataFrame({"area": [1], "region": ["Bellevue"]}), ["'region'", "'Bellevue'"]),
-        (pd.DataFrame({"area": ["1"]}), ["'area'", "to_numeric"]),
-        (pd.DataFrame({"zip": pd.Categorical([98001])}), ["'zip'", "98001", "OneHotEncoder"]),
-        (pd.DataFrame({"day": pd.to_datetime(["2014-05-02"])}), ["'day'", "months"]),
-        (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2014-05-02"])}), ["'day'", "months"]),
-        (np.array([["2014-05-02"]], dtype="datetime64[D]"), ["column 0", "months"]),
-        (np.array([[1 + 2j]]), ["Complex data", r"\.real"]),
-        ([[1.0, 2j]], ["Complex data"]),
-        ([[1.0, {}]], ["column 1"]),
-        (sparse.eye(2).tocsr(), [r"toarray\(\)"]),
-        (None, ["NoneType"]),
-        ("table.csv", ["str"]),
-        ({"a": [1]}, ["dict"]),
-    ],
-)
-def test_what_is_no_number_is_named(values, words):
-    with pytest.raises(TypeError) as error:
-        as_matrix(values, "X")
-    for word in ["X", *words]:
-        assert re.search(word, str(error.value)), (word, str(error.value))
-
-
-def test_a_dataset_is_not_a_matrix(tiny):
-    with pytest.raises(TypeError, match=r"pass its X"):
-        as_matrix(tiny, "X")
-
-
-def test_columns_are_counted_and_compared_by_name():
-    frame = pd.DataFrame(TABLE, columns=["a", "b"])
-    with pytest.raises(ValueError, match="has 2 columns, but 3 are expected"):
-        as_matrix(TABLE, "X", columns=3)
-    with pytest.raises(ValueError, match="has 2 columns, but 3 are expected: a, b, c"):
-        as_matrix(TABLE, "X", columns=("a", "b", "c"))
-    with pytest.raises(ValueError, match=r"lacks the columns \['c'\] and has .*\['b'\]"):
-        as_matrix(frame, "X", columns=("a", "c"))
-    with pytest.raises(ValueError, match=r"unknown columns \['b'\]"):
-        as_matrix(frame, "X", columns=("a",))
-    with pytest.raises(ValueError, match=r"another order: b, a.*X\[\["):
-        as_matrix(frame[["b", "a"]], "X", columns=("a", "b"))
-    with pytest.raises(ValueError, match=r"twice: \['a'\]"):
-        as_matrix(frame[["a", "a", "b"]], "X", columns=("a", "b"))
-    with pytest.raises(ValueError, match="row 0, column 'b'"):
-        as_matrix([[1.0, np.nan]], "X", columns=("a", "b"))
-
-
-def test_what_does_not_fit_the_type_is_refused():
-    with pytest.raises(ValueError, match=r"row 1, column 0, which is too large for float32"):
-        as_matrix([[1.0], [1e300]], "y", dtype=np.float32)
 
 
 # ------------------------------------------------------------------------------ where it is from
