@@ -33,8 +33,8 @@ class Verdict:
         items = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
         return (
             f'<div class="claim-card {CLASSES[self.holds]}">'
-            f'<p><strong class="claim-verdict">{VERDICTS[self.holds]}</strong> '
-            f"{escape(self.text)}</p><ul>{items}</ul></div>"
+            f'<p class="claim-verdict"><strong>{VERDICTS[self.holds]}</strong></p>'
+            f"<p>{escape(self.text)}</p><ul>{items}</ul></div>"
         )
 
 

@@ -423,7 +423,8 @@ def split(dataset, seed=0, test_size=0.2, validation_size=0.1):
     ----------
     dataset : Dataset
     seed : int
-        Decides the order, ``default_rng(seed).permutation(n)``; the test rows are its end.
+        Decides the order, ``default_rng(seed).permutation(n)``: first the test rows, then the
+        validation rows, then those to train on.
     test_size : float
         Share of all rows.
     validation_size : float
@@ -439,7 +440,7 @@ def split(dataset, seed=0, test_size=0.2, validation_size=0.1):
         If a share is out of range, or a part would be empty.
     """
     order = np.random.default_rng(seed).permutation(len(dataset))
-    return _cut(dataset, order, test_size, validation_size)
+    return _cut(dataset, order[::-1], test_size, validation_size)
 
 
 def split_by_time(dataset, test_size=0.2, validation_size=0.1):

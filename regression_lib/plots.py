@@ -222,7 +222,7 @@ def plot_scores(scores, label, ax=None, reference=None):
 
     Parameters
     ----------
-    scores : dict of str to sequence of float
+    scores : dict of str to sequence of float, or pandas.DataFrame
         By model; one value a seed.
     label : str
         Name and unit of the score.
@@ -234,8 +234,8 @@ def plot_scores(scores, label, ax=None, reference=None):
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax, (6.4, 0.9 + 0.45 * len(scores)))
-    words = []
+    names, words = list(scores), []
+    ax = _axes(ax, (6.4, 0.9 + 0.45 * len(names)))
     for row, (name, values) in enumerate(scores.items()):
         values = np.asarray(values, dtype=float)
         mean, sd = values.mean(), values.std(ddof=1)
@@ -244,7 +244,7 @@ def plot_scores(scores, label, ax=None, reference=None):
         words.append(f"{name} {mean:.3f} ± {sd:.3f}")
     if reference is not None:
         ax.axvline(np.mean(scores[reference]), color=ORANGE, lw=1, zorder=0)
-    ax.set_yticks(range(len(scores)), list(scores))
+    ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=label)
     ax.invert_yaxis()
     return describe(ax, f"{label}, mean ± standard deviation over seeds: {'; '.join(words)}.")

@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 
 from regression_lib.checks import as_matrix
+from regression_lib.data import load_tecator
 
 TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 

@@ -240,11 +240,12 @@ def test_every_row_lands_in_exactly_one_part(n, seed, test):
 
 def test_the_random_split_is_the_documented_one(houses):
     order = np.random.default_rng(7).permutation(len(houses))
-    cut = int(0.8 * len(houses))
-    parts = split(houses, seed=7)
-    assert (parts.test.X.index == order[cut:]).all()
-    assert (parts.train.X.index == order[: int(0.9 * cut)]).all()
-    assert (parts.validation.X.index == order[int(0.9 * cut) : cut]).all()
+    n_left = int(0.8 * len(houses))
+    n_train, n_test = int(0.9 * n_left), len(houses) - n_left
+    train, validation, test = (set(part.X.index) for part in split(houses, seed=7))
+    assert test == set(order[:n_test])
+    assert validation == set(order[n_test:-n_train])
+    assert train == set(order[-n_train:])
     assert len(split(houses, validation_size=0).validation) == 0
 
 
