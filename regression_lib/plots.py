@@ -34,6 +34,12 @@ def alt_text(figure_or_ax):
     return " ".join(ax.alt_text for ax in axes if hasattr(ax, "alt_text"))
 
 
+def _number(value):
+    """A number as a sentence shows it: 450,500 and 0.163, never 4.505e+05 or -0."""
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "0" if text == "-0" else text.replace("-", "−")
+
+
 def plot_history(history, ax=None):
     """Training and validation loss against the epoch, on a logarithmic axis.
 
@@ -63,7 +69,7 @@ def plot_history(history, ax=None):
 
 
 def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
-    """One hand-recorded loss curve, on a logarithmic axis.
+    """One loss curve that a loop of your own has recorded.
 
     Parameters
     ----------
@@ -77,10 +83,10 @@ def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
     matplotlib.axes.Axes
     """
     ax = _axes(ax)
-    ax.semilogy(np.arange(1, len(losses) + 1), losses, label=label)
+    ax.plot(np.arange(1, len(losses) + 1), losses, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
-    words = f"Line plot of the loss, {label}: from {losses[0]:.3g} to {losses[-1]:.3g}"
+    words = f"Line plot of the loss, {label}: from {_number(losses[0])} to {_number(losses[-1])}"
     return describe(ax, f"{words} in {len(losses)} {xlabel}s.")
 
 
@@ -107,15 +113,15 @@ def plot_distribution(values, label, ax=None, bins=60, log=False):
     if log:
         ax.set_xscale("log")
     median = np.median(values)
-    ax.axvline(median, color=ORANGE, label=f"median {median:,.4g}")
+    ax.axvline(median, color=ORANGE, label=f"median {_number(median)}")
     ax.set(xlabel=label, ylabel="rows")
     ax.legend()
     low, high = np.quantile(values, [0.05, 0.95])
     shape = "on a logarithmic axis " if log else ""
     return describe(
         ax,
-        f"Histogram of {label} {shape}for {len(values):,} rows: median {median:,.4g}, nine in "
-        f"ten between {low:,.4g} and {high:,.4g}, largest {values.max():,.4g}.",
+        f"Histogram of {label} {shape}for {len(values):,} rows: median {_number(median)}, nine "
+        f"in ten between {_number(low)} and {_number(high)}, largest {_number(values.max())}.",
     )
 
 
@@ -179,22 +185,25 @@ def plot_error_by_band(truth, predicted, unit, ax=None, n_bands=8):
     return describe(
         ax,
         f"Median and middle half of the relative error in {n_bands} bands of the true value: "
-        f"median {mid[0]:+.0f} % in the lowest band, {mid[n_bands // 2]:+.0f} % in the middle, "
-        f"{mid[-1]:+.0f} % in the highest.",
+        f"median {_number(mid[0])} % in the lowest band, {_number(mid[n_bands // 2])} % in the "
+        f"middle, {_number(mid[-1])} % in the highest.",
     )
 
 
-def plot_map(longitude, latitude, values, label, ax=None, limit=None):
-    """Values at their places; blue below zero, red above.
+def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
+    """The median of values in each small cell of a map; blue below zero, red above.
 
     Parameters
     ----------
     longitude, latitude, values : array, shape (n_rows,)
+        Degrees, degrees, and what is mapped.
     label : str
         Name and unit of the values.
     ax : matplotlib.axes.Axes, optional
     limit : float, optional
-        Where the colours end; by default the 95th percentile of |values|.
+        Where the colours end; by default the largest |median| of a cell.
+    fewest : int
+        Cells with fewer rows stay empty: a median of one row is no median.
 
     Returns
     -------
@@ -202,18 +211,20 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None):
     """
     ax = _axes(ax, (6.4, 4.6))
     longitude, latitude, values = (np.ravel(v) for v in (longitude, latitude, values))
-    limit = limit or np.quantile(np.abs(values), 0.95)
-    style = {"s": 5, "cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "rasterized": True}
-    points = ax.scatter(longitude, latitude, c=values, linewidths=0, **style)
-    ax.figure.colorbar(points, ax=ax, label=label, extend="both")
+    style = {"gridsize": 40, "mincnt": fewest, "cmap": "RdBu_r", "linewidths": 0.2}
+    cells = ax.hexbin(longitude, latitude, C=values, reduce_C_function=np.median, **style)
+    medians = np.ma.compressed(cells.get_array())
+    limit = limit or np.abs(medians).max()
+    cells.set_clim(-limit, limit)
+    ax.figure.colorbar(cells, ax=ax, label=label, extend="both")
     # One degree of longitude is shorter than one of latitude by the cosine of the latitude.
     ax.set_aspect(1 / np.cos(np.radians(latitude.mean())))
     ax.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
-    north = latitude > np.median(latitude)
+    low, high = np.quantile(medians, [0.1, 0.9])
     return describe(
         ax,
-        f"Map of {label} at {len(values):,} places: mean {values[north].mean():+.2g} in the "
-        f"northern half, {values[~north].mean():+.2g} in the southern.",
+        f"Map of {len(medians)} cells coloured by the median of {label}: eight in ten cells lie "
+        f"between {_number(low)} and {_number(high)}.",
     )
 
 
@@ -271,10 +282,15 @@ def plot_layers(statistics, column, label, ax=None):
         depth = np.arange(1, len(frame) + 1)
         ax.plot(depth, frame[column], marker=marker, ms=4, label=name)
         first, last = frame[column].iloc[[0, -1]]
-        words.append(f"{name} from {first:.3g} in layer 1 to {last:.3g} in layer {len(frame)}")
+        ends = f"{_number(first)} in layer 1 to {_number(last)} in layer {len(frame)}"
+        words.append(f"{name} from {ends}")
     ax.set(xlabel="hidden layer", ylabel=label)
     ax.legend()
     return describe(ax, f"Line plot of {label} by layer: {'; '.join(words)}.")
+
+
+# What Matplotlib notes by itself: the day, its version and its address.
+NO_METADATA = {"Date": None, "Creator": None}
 
 
 def svg(figure):
@@ -283,7 +299,7 @@ def svg(figure):
 
     content = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "regression_lib"}):
-        figure.savefig(content, format="svg", metadata={"Date": None}, dpi=130)
+        figure.savefig(content, format="svg", metadata=NO_METADATA, dpi=130)
     return content.getvalue()
 
 

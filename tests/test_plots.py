@@ -69,7 +69,18 @@ def test_words_come_from_the_data():
     assert "best, 0.600, at epoch 2" in words
     assert "a 1.500 ± 0.707" in plots.plot_scores({"a": [1, 2]}, "RMSE").alt_text
     band = plots.plot_error_by_band(TRUTH, 1.1 * TRUTH, "US$").alt_text
-    assert "median +10 % in the lowest band" in band
+    assert "median 10 % in the lowest band" in band
+
+
+def test_numbers_are_written_for_readers():
+    shown = [plots._number(v) for v in (450_500, 0.16345, -0.0, -9.04, 1e6)]
+    assert shown == ["450,500", "0.163", "0", "−9.04", "1,000,000"]
+
+
+def test_a_map_shows_medians_of_cells_with_enough_rows():
+    place = np.array([0.0, 0, 0, 1, 1, 1, 0.5])
+    ax = plots.plot_map(place - 122, place + 47, [1, 2, 9, -4, -4, -4, 99], "error, %")
+    assert sorted(ax.collections[0].get_array()) == [-4, 2]
 
 
 def test_a_history_without_validation():
