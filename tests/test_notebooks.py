@@ -18,7 +18,7 @@ FOREIGN = re.compile(
 # a share or a time beside it. Numbers in code spans, formulas and links are not prose.
 NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)", re.DOTALL)
 MEASURED = re.compile(
-    r"±|\b(?:RMSE|MAE|MSE|R²|loss|error|accuracy)\s+(?:of|is|was|=|about|around)\s+\d"
+    r"±\s*\d|\d\s*±|\b(?:RMSE|MAE|MSE|R²|loss|error|accuracy)\s+(?:of|is|was|=|about|around)\s+\d"
     r"|\d\.\d{2,}|\d+(?:\.\d+)?\s*(?:CPU\s+)?(?:ms|seconds)\b|\d\s?%",
 )
 # Exact by definition or by design, not by measurement: each with its reason.
@@ -125,9 +125,10 @@ def test_only_single_cells_are_left_out_of_the_comparison(notebook):
     ("text", "found"),
     [
         ("The RMSE is 0.203 on the test rows.", True),
-        ("Mean ± sd over seeds: 12.", True),
+        ("It reaches 12 ± 1 over seeds.", True),
         ("It takes 12 seconds.", True),
         ("It misses by 11 %.", True),
+        ("Each bar is the mean ± standard deviation.", False),
         ("The post stacks 20 layers of 130 units with momentum 0.5.", False),
         ("Set `lr=0.003` and read $x = 0.25$.", False),
     ],
