@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import sklearn
 import torch
 from sklearn.dummy import DummyRegressor
@@ -85,7 +84,7 @@ def main():
         print(*rows[-1], sep="  ", flush=True)
     lines = ["| model | test error of ln(price) | CPU s |", "|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, pandas {pd.__version__}"
+    versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"
     about = f"{__doc__}\n{platform.machine()}, Python {platform.python_version()}, {versions}.\n"
     (ROOT / "accuracy.md").write_text("# Accuracy\n\n" + about + "\n" + "\n".join(lines) + "\n")
 

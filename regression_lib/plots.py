@@ -13,7 +13,7 @@ import numpy as np
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
 
 
-def _axes(ax, size=(6.4, 3.8)):
+def _axes(ax, size=(5.4, 3.4)):
     import matplotlib.pyplot as plt
 
     if ax is None:
@@ -32,6 +32,15 @@ def alt_text(figure_or_ax):
     axes = getattr(figure_or_ax, "axes", None)
     axes = axes if isinstance(axes, list) else [figure_or_ax]
     return " ".join(ax.alt_text for ax in axes if hasattr(ax, "alt_text"))
+
+
+def _plain_log(axis):
+    """Ticks of a logarithmic axis as plain numbers: 0.2, 0.5, 1 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _number(value):
@@ -63,6 +72,7 @@ def plot_history(history, ax=None):
         ax.semilogy(frame.epoch, frame.validation_loss, "--", color=ORANGE, label="validation")
         ax.plot(history.best_epoch, best, "o", color=ORANGE, label="best validation")
         words += f", validation reaches its best, {best:.3f}, at epoch {history.best_epoch}"
+    _plain_log(ax.yaxis)
     ax.set(xlabel="epoch", ylabel="mean squared error\n(standardised target)")
     ax.legend()
     return describe(ax, words + ".")
@@ -112,6 +122,7 @@ def plot_distribution(values, label, ax=None, bins=60, log=False):
     ax.hist(values, bins=edges, color=BLUE)
     if log:
         ax.set_xscale("log")
+        _plain_log(ax.xaxis)
     median = np.median(values)
     ax.axvline(median, color=ORANGE, label=f"median {_number(median)}")
     ax.set(xlabel=label, ylabel="rows")
@@ -140,13 +151,16 @@ def plot_predictions(truth, predicted, unit, ax=None, log=False):
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax, (4.6, 4.4))
+    ax = _axes(ax, (4.4, 4.2))
     truth, predicted = np.ravel(truth), np.ravel(predicted)
     ax.plot(truth, predicted, ".", color=BLUE, ms=3, alpha=0.3, mew=0, rasterized=True)
     ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
     ax.plot(ends, ends, color=ORANGE, label="prediction = truth")
     if log:
-        ax.set(xscale="log", yscale="log")
+        ax.set(xscale="log", yscale="log", aspect="equal")
+        _plain_log(ax.xaxis)
+        _plain_log(ax.yaxis)
+        ax.tick_params(axis="x", rotation=45)
     ax.set(xlabel=f"true value, {unit}", ylabel=f"predicted value, {unit}")
     ax.legend()
     correlation = np.corrcoef(truth, predicted)[0, 1]
@@ -209,7 +223,7 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax, (6.4, 4.6))
+    ax = _axes(ax, (5.4, 4.2))
     longitude, latitude, values = (np.ravel(v) for v in (longitude, latitude, values))
     style = {"gridsize": 40, "mincnt": fewest, "cmap": "RdBu_r", "linewidths": 0.2}
     cells = ax.hexbin(longitude, latitude, C=values, reduce_C_function=np.median, **style)
@@ -220,10 +234,13 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
     # One degree of longitude is shorter than one of latitude by the cosine of the latitude.
     ax.set_aspect(1 / np.cos(np.radians(latitude.mean())))
     ax.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
+    shown = cells.get_offsets()
+    ax.set(xlim=np.quantile(shown[:, 0], [0, 0.995]), ylim=np.quantile(shown[:, 1], [0, 1]))
+    ax.margins(0.02)
     low, high = np.quantile(medians, [0.1, 0.9])
     return describe(
         ax,
-        f"Map of {len(medians)} cells coloured by the median of {label}: eight in ten cells lie "
+        f"Map of {len(medians)} cells coloured by {label}: eight in ten cells lie "
         f"between {_number(low)} and {_number(high)}.",
     )
 
@@ -246,7 +263,7 @@ def plot_scores(scores, label, ax=None, reference=None):
     matplotlib.axes.Axes
     """
     names, words = list(scores), []
-    ax = _axes(ax, (6.4, 0.9 + 0.45 * len(names)))
+    ax = _axes(ax, (5.4, 0.9 + 0.45 * len(names)))
     for row, (name, values) in enumerate(scores.items()):
         values = np.asarray(values, dtype=float)
         mean, sd = values.mean(), values.std(ddof=1)
@@ -284,6 +301,7 @@ def plot_layers(statistics, column, label, ax=None):
         first, last = frame[column].iloc[[0, -1]]
         ends = f"{_number(first)} in layer 1 to {_number(last)} in layer {len(frame)}"
         words.append(f"{name} from {ends}")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="hidden layer", ylabel=label)
     ax.legend()
     return describe(ax, f"Line plot of {label} by layer: {'; '.join(words)}.")
