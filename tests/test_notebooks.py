@@ -88,6 +88,19 @@ def test_cells_are_short(notebook):
         assert len(lines) <= MAX_LINES, cell.source
 
 
+def test_a_written_chapter_is_neither_thin_nor_long(notebook):
+    cells, text = code_cells(notebook), "\n".join(markdown(notebook))
+    if "being written" in text:
+        pytest.skip("an opening so far")
+    assert 12 <= len(cells) <= 25
+    prose = NOT_PROSE.sub("", text).partition("## Exercises")[0]
+    assert 1_000 <= len(prose.split()) <= 2_500
+    figures = [c for c in cells if "mystnb" in c.metadata]
+    assert len(figures) >= len(prose.split()) / 400
+    for part in ("**You will be able to**", "**Running time**", "## Summary", "## Sources"):
+        assert part in text
+
+
 def test_cells_parse_and_have_no_star_import(notebook):
     for cell in code_cells(notebook):
         tree = ast.parse(cell.source)
