@@ -307,25 +307,31 @@ def plot_layers(statistics, column, label, ax=None):
     return describe(ax, f"Line plot of {label} by layer: {'; '.join(words)}.")
 
 
-# What Matplotlib notes by itself: the day, its version and its address.
-NO_METADATA = {"Date": None, "Creator": None}
-
-
 def svg(figure):
     """The figure as SVG text, the same bytes each time."""
     import matplotlib
 
     content = io.StringIO()
+    # Without what Matplotlib notes by itself: the day, its version and its address.
+    metadata = {"Date": None, "Creator": None}
     with matplotlib.rc_context({"svg.hashsalt": "regression_lib"}):
-        figure.savefig(content, format="svg", metadata=NO_METADATA, dpi=130)
+        figure.savefig(content, format="svg", metadata=metadata, dpi=130)
+    return content.getvalue()
+
+
+def png(figure):
+    """The figure as PNG bytes."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None}, dpi=100)
     return content.getvalue()
 
 
 def notebook_style():
     """Set a notebook's figures: sharp, alike on each run, in safe colours, with their text.
 
-    A figure becomes SVG, and its `alt_text` travels with it as the output's metadata, where
-    `tools/save_notebooks.py` finds it. Outside a notebook only the style is set.
+    A figure becomes SVG, which is sharp at any size, and PNG, since JupyterLab shows no SVG of
+    a notebook that somebody else has run. Its `alt_text` travels with it as the output's
+    metadata, where `tools/save_notebooks.py` finds it. Outside a notebook only the style is set.
     """
     import matplotlib.pyplot as plt
     from cycler import cycler
@@ -347,12 +353,12 @@ def notebook_style():
         return
     from matplotlib_inline.backend_inline import configure_inline_support
 
-    # The inline backend sets PNG when it starts, so it is started before PNG is taken away.
+    # The inline backend sets a PNG of its own when it starts, so it is started first.
     shell.run_line_magic("matplotlib", "inline")
     configure_inline_support(shell, "inline")
     formatters = shell.display_formatter.formatters
-    formatters["image/png"].pop(Figure, None)
-    formatters["image/svg+xml"].for_type(Figure, lambda f: (svg(f), {"alt": alt_text(f)}))
+    for kind, draw in [("image/svg+xml", svg), ("image/png", png)]:
+        formatters[kind].for_type(Figure, lambda f, draw=draw: (draw(f), {"alt": alt_text(f)}))
 
 
 def _shell():
