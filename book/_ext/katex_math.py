@@ -30,7 +30,9 @@ def render(tex, display=False, page=""):
     """Return the HTML of a TeX formula; a bad one raises `ExtensionError` with page and formula."""
     options = {"displayMode": display, "throwOnError": True, "strict": "error"}
     try:
-        return engine().eval(f"katex.renderToString({json.dumps(tex)}, {json.dumps(options)})")
+        call = f"katex.renderToString({json.dumps(tex)}, {json.dumps(options)})"
+        # As JSON, since a string that JavaScript has only joined so far does not cross over.
+        return json.loads(engine().eval(f"JSON.stringify({call})"))
     except quickjs.JSException as error:
         reason = str(error).splitlines()[0]
         raise ExtensionError(
