@@ -170,8 +170,8 @@ def fit(
 
     history, best = run.history, run.best
     left = range(len(history.rows) + 1, epochs + 1)
-    if patience is not None and best.age >= patience:
-        left = ()
+    if patience is not None and best.age >= patience:  # resumed after it had stopped early
+        left, history.stopped = (), "early"
     try:
         for epoch in track(left, "Training", kind=progress, status=run.status):
             run.train_one(epoch)

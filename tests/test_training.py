@@ -257,6 +257,7 @@ class TestInterruption:
         first = fit(a, *data(40), **options)
         again = fit(b, *data(40), resume=True, **options)
         assert len(first.rows) == len(again.rows)
+        assert first.stopped == again.stopped == "early"
         assert same(weights(a), weights(b))
 
     @pytest.mark.parametrize(
