@@ -35,12 +35,21 @@ def alt_text(figure_or_ax):
 
 
 def _plain_log(axis):
-    """Ticks of a logarithmic axis as plain numbers: 0.2, 0.5, 1 instead of powers of ten."""
+    """Ticks of a logarithmic axis as plain numbers: 0.2, 500, 300k instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 3) if high > 10 * low else (1, 2, 3, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value):
+    """A number as an axis shows it: 0.3, 500, 300k, 1M."""
+    for size, letter in [(1e6, "M"), (1e3, "k")]:
+        if value >= size:
+            return f"{value / size:.10g}{letter}"
+    return f"{value:.10g}"
 
 
 def _number(value):
@@ -160,7 +169,6 @@ def plot_predictions(truth, predicted, unit, ax=None, log=False):
         ax.set(xscale="log", yscale="log", aspect="equal")
         _plain_log(ax.xaxis)
         _plain_log(ax.yaxis)
-        ax.tick_params(axis="x", rotation=45)
     ax.set(xlabel=f"true value, {unit}", ylabel=f"predicted value, {unit}")
     ax.legend()
     correlation = np.corrcoef(truth, predicted)[0, 1]

@@ -77,6 +77,11 @@ def test_numbers_are_written_for_readers():
     assert shown == ["450,500", "0.163", "0", "−9.04", "1,000,000"]
 
 
+def test_numbers_on_an_axis_are_short():
+    shown = [plots._short(v) for v in (0.3, 500, 300_000, 1e6, 2.5e6)]
+    assert shown == ["0.3", "500", "300k", "1M", "2.5M"]
+
+
 def test_a_map_shows_medians_of_cells_with_enough_rows():
     place = np.array([0.0, 0, 0, 1, 1, 1, 0.5])
     ax = plots.plot_map(place - 122, place + 47, [1, 2, 9, -4, -4, -4, 99], "error, %")
