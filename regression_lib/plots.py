@@ -243,8 +243,9 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
     ax.set_aspect(1 / np.cos(np.radians(latitude.mean())))
     ax.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
     shown = cells.get_offsets()
-    ax.set(xlim=np.quantile(shown[:, 0], [0, 0.995]), ylim=np.quantile(shown[:, 1], [0, 1]))
-    ax.margins(0.02)
+    (west, south), (east, north) = shown.min(0), np.quantile(shown, [0.995, 1], axis=0).diagonal()
+    margin = 0.03 * (north - south)  # room for the cells at the edge, whose centres these are
+    ax.set(xlim=(west - margin, east + margin), ylim=(south - margin, north + margin))
     low, high = np.quantile(medians, [0.1, 0.9])
     return describe(
         ax,
