@@ -12,10 +12,12 @@ from regression_lib.data import (
     split,
     split_by_time,
 )
+from regression_lib.ensemble import EnsembleNet
+from regression_lib.history import History
 from regression_lib.network import RegressionNet
 from regression_lib.normalization import BatchNorm, fold_batch_norm, layer_statistics
 from regression_lib.progress import track
-from regression_lib.training import History, fit
+from regression_lib.training import fit
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "KC17",
     "BatchNorm",
     "Dataset",
+    "EnsembleNet",
     "History",
     "RegressionNet",
     "claim",

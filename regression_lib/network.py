@@ -5,22 +5,16 @@ beside the weights, the names and units of the columns, and the configuration th
 So a saved file is a whole model, and loading it runs no code from the file.
 """
 
-import json
-import os
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import nn
 
 from regression_lib.activations import get_activation
 from regression_lib.checks import as_matrix
-
-FORMAT, VERSION = "regression_lib", 1
+from regression_lib.embedding import PiecewiseLinear
+from regression_lib.storage import read_model, write_model
 
 
 class Scaler(nn.Module):
@@ -46,9 +40,9 @@ class Scaler(nn.Module):
 class Layer(nn.Module):
     """One hidden layer: activation(norm(linear(x))), plus x itself where `skip` is set."""
 
-    def __init__(self, n_in, n_out, *, activation, norm, bias, skip):
+    def __init__(self, linear, norm, activation, *, skip):
         super().__init__()
-        self.linear = nn.Linear(n_in, n_out, bias=bias)
+        self.linear = linear
         self.norm = norm
         self.activation = activation
         self.skip = skip
@@ -115,6 +109,10 @@ class RegressionNet(nn.Module):
         follows. Without BatchNorm they always have one.
     standardize : bool
         Let `fit` set the scales of inputs and targets from the training rows.
+    numeric_embedding : {None, "piecewise_linear"}
+        Cut each column into `n_bins` pieces at the quantiles of the training rows
+        (`PiecewiseLinear`; Gorishniy et al. 2022, arXiv:2203.05556).
+    n_bins : int
     seed : int
         Of the initial weights; the global generator is left as it was.
 
@@ -151,23 +149,34 @@ class RegressionNet(nn.Module):
         init="default",
         linear_bias=False,
         standardize=True,
+        numeric_embedding=None,
+        n_bins=32,
         seed=0,
     ):
         super().__init__()
         options = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        self.config = _checked(**options)
+        self._set_up(_checked(**options))
+
+    def _set_up(self, config):
+        self.config = c = config
         self.feature_names = self.target_names = None
         self.units = {}
-
-        self.x_scaler, self.y_scaler = Scaler(n_features), Scaler(n_targets)
+        self.x_scaler, self.y_scaler = Scaler(c["n_features"]), Scaler(c["n_targets"])
+        bins = c["n_features"], c["n_bins"]
+        self.embedding = PiecewiseLinear(*bins) if c["numeric_embedding"] else None
+        n_inputs = self.embedding.n_outputs if self.embedding else c["n_features"]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.input_norm = self._norm(n_features) if input_norm else None
-            widths = [n_features, *hidden]
-            self.layers = nn.ModuleList(map(self._layer, widths, hidden))
-            self.head = nn.Linear(widths[-1], n_targets)
-            for linear in [*(layer.linear for layer in self.layers), self.head]:
-                INITS[init](linear)
+            torch.manual_seed(0)
+            self.input_norm = self._norm(c["n_features"]) if c["input_norm"] else None
+            widths = [n_inputs, *c["hidden"]]
+            self.layers = nn.ModuleList(map(self._layer, widths, c["hidden"]))
+            self.head = self._linear(widths[-1], c["n_targets"], bias=True)
+            self._initialize()
+
+    def _initialize(self):
+        torch.manual_seed(self.config["seed"])
+        for linear in [*(layer.linear for layer in self.layers), self.head]:
+            INITS[self.config["init"]](linear)
 
     @classmethod
     def from_post(cls, n_features=4, n_targets=3, **changes):
@@ -186,7 +195,11 @@ class RegressionNet(nn.Module):
             "linear_bias": True,
             "standardize": False,
         }
-        return cls(n_features, n_targets, **(post | changes))
+        sizes = {"n_features": n_features, "n_targets": n_targets}
+        return cls(**(sizes | post | changes))
+
+    def _linear(self, n_in, n_out, *, bias):
+        return nn.Linear(n_in, n_out, bias=bias)
 
     def _norm(self, width):
         return nn.BatchNorm1d(width, momentum=self.config["bn_momentum"])
@@ -194,21 +207,23 @@ class RegressionNet(nn.Module):
     def _layer(self, n_in, n_out):
         c = self.config
         return Layer(
-            n_in,
-            n_out,
-            activation=get_activation(c["activation"]),
-            norm=self._norm(n_out) if c["batch_norm"] else None,
-            bias=c["linear_bias"] or not c["batch_norm"],
+            self._linear(n_in, n_out, bias=c["linear_bias"] or not c["batch_norm"]),
+            self._norm(n_out) if c["batch_norm"] else None,
+            get_activation(c["activation"]),
             skip=c["residual"] and n_in == n_out,
         )
 
     def forward(self, x):
         """Targets in their own units, shape (n_rows, n_targets), for x (n_rows, n_features)."""
+        self._check_input(x)
         return self.y_scaler.inverse(self.standardized(self.x_scaler(x)))
 
     def standardized(self, x):
         """From standardised inputs to standardised targets: the part that is trained."""
         self._check_input(x)
+        return self._through(x if self.embedding is None else self.embedding(x))
+
+    def _through(self, x):
         if self.input_norm is not None:
             x = self.input_norm(x)
         for layer in self.layers:
@@ -250,13 +265,19 @@ class RegressionNet(nn.Module):
         TypeError, ValueError
             If X holds text, NaN or infinity, or has other columns than those trained on.
         """
+        return self._predict(X, batch_size)
+
+    def _predict(self, X, batch_size):
         rows = as_matrix(X, "X", columns=self.feature_names or self.config["n_features"])
         x = torch.as_tensor(rows).to(self.head.weight)
         with evaluating(self), torch.no_grad():
-            return np.concatenate([self(part).cpu().numpy() for part in x.split(batch_size)])
+            parts = [self(part).cpu().numpy() for part in x.split(batch_size)]
+        return np.concatenate(parts, axis=-2)
 
     def summary(self):
         """A table of the layers: `layer`, `shape` of the output, `parameters`; and a total."""
+        import pandas as pd
+
         norm, rows = self.input_norm, [("input", self.config["n_features"], 0)]
         if norm is not None:
             rows.append(("BatchNorm (input)", norm.num_features, _count(norm)))
@@ -273,24 +294,25 @@ class RegressionNet(nn.Module):
     def __repr__(self):
         c = self.config
         flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
-        widths = _shorten([c["n_features"], *c["hidden"], c["n_targets"]])
-        parts = [widths, c["activation"], *flags, f"{_count(self):,} parameters"]
-        return f"RegressionNet({', '.join(parts)})"
+        flags += [c["numeric_embedding"]] if c["numeric_embedding"] else []
+        parts = [self._widths(), c["activation"], *flags, f"{_count(self):,} parameters"]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _widths(self):
+        return _shorten(
+            [self.config["n_features"], *self.config["hidden"], self.config["n_targets"]]
+        )
 
     def save(self, path):
         """Write the whole model to one safetensors file, or leave the old file as it was."""
         about = {
-            "version": VERSION,
+            "kind": type(self).__name__,
             "config": self.config,
             "feature_names": self.feature_names,
             "target_names": self.target_names,
             "units": self.units,
         }
-        # One entry only: safetensors writes several in any order, and equal models should be
-        # equal files.
-        metadata = {FORMAT: json.dumps(about)}
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        write_whole(path, to_bytes(tensors, metadata))
+        write_model(path, self.state_dict(), about)
 
     @classmethod
     def load(cls, path):
@@ -304,21 +326,15 @@ class RegressionNet(nn.Module):
         ValueError
             If the file is cut short, is no model of this library, or is of a later version.
         """
-        tensors, metadata = _read(path)
-        if FORMAT not in metadata:
-            raise ValueError(f"{path} is a safetensors file, but not one of RegressionNet.save")
+        tensors, about = read_model(path)
         try:
-            about = json.loads(metadata[FORMAT])
-            if about["version"] > VERSION:
-                raise ValueError(
-                    f"its format is {about['version']}, this regression_lib reads up to "
-                    f"{VERSION}: install a newer regression_lib"
-                )
+            if about["kind"] != cls.__name__:
+                raise ValueError(f"it is one of {about['kind']}: use {about['kind']}.load")
             with torch.device("meta"):  # no memory is taken before the shapes are known to agree
                 net = cls(**about["config"])
             net.load_state_dict(tensors, assign=True)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{path} cannot be read as a RegressionNet: {error}") from error
+            raise ValueError(f"{path} cannot be read as a {cls.__name__}: {error}") from error
         for attribute in ("feature_names", "target_names"):
             names = about[attribute]
             setattr(net, attribute, names if names is None else tuple(names))
@@ -337,33 +353,6 @@ def evaluating(net):
             module.training = True
 
 
-def write_whole(path, content):
-    """Write bytes to `path` all at once: a failure half-way leaves what was there before."""
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _read(path):
-    Path(path).stat()  # a missing file says so in its own words
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file ({error}); it may have been cut short, "
-            f"or written by another program"
-        ) from error
-
-
 def _count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -379,25 +368,29 @@ def _shorten(widths):
     return " → ".join(parts)
 
 
-def _checked(*, n_features, n_targets, hidden, bn_momentum, activation, init, **others):
+def _checked(**options):
     """The options as plain values, which JSON can hold, or an error that names the wrong one."""
-    get_activation(activation)
-    if init not in INITS:
-        raise ValueError(f"unknown init {init!r}; choose one of {', '.join(INITS)}")
-    if not 0 < bn_momentum <= 1:
-        raise ValueError(f"bn_momentum must be in (0, 1], got {bn_momentum!r}")
-    return {
-        "n_features": _count_of("n_features", n_features),
-        "n_targets": _count_of("n_targets", n_targets),
-        "hidden": [_count_of("a width in hidden", width) for width in hidden],
-        "bn_momentum": float(bn_momentum),
-        "activation": activation,
-        "init": init,
-        **others,
+    o = options
+    get_activation(o["activation"])
+    for name, known in [("init", list(INITS)), ("numeric_embedding", [None, "piecewise_linear"])]:
+        if o[name] not in known:
+            raise ValueError(f"unknown {name} {o[name]!r}; choose one of {known}")
+    if not 0 < o["bn_momentum"] <= 1:
+        raise ValueError(f"bn_momentum must be in (0, 1], got {o['bn_momentum']!r}")
+    if o["input_norm"] and o["numeric_embedding"]:
+        raise ValueError(
+            "input_norm moves the columns while the borders of the numeric embedding stay: "
+            "choose one of the two"
+        )
+    return options | {
+        "hidden": [count_of("a width in hidden", width) for width in o["hidden"]],
+        "bn_momentum": float(o["bn_momentum"]),
+        **{name: count_of(name, o[name]) for name in ("n_features", "n_targets", "n_bins")},
     }
 
 
-def _count_of(name, value):
+def count_of(name, value):
+    """A whole number of at least 1, or an error that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < 1:

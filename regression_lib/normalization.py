@@ -129,11 +129,12 @@ def fold_pair(linear, norm):
     Returns
     -------
     torch.nn.Linear
+        Of an ensemble's K-fold layers, a K-fold layer.
     """
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     bias = -norm.running_mean if linear.bias is None else linear.bias - norm.running_mean
-    folded = nn.Linear(linear.in_features, linear.out_features, device="meta")
-    folded.weight = nn.Parameter((linear.weight * scale[:, None]).detach())
+    folded = copy.deepcopy(linear)
+    folded.weight = nn.Parameter((linear.weight * scale[..., None]).detach())
     folded.bias = nn.Parameter((bias * scale + norm.bias).detach())
     return folded
 
@@ -147,11 +148,11 @@ def fold_batch_norm(net):
 
     Parameters
     ----------
-    net : RegressionNet
+    net : RegressionNet or EnsembleNet
 
     Returns
     -------
-    RegressionNet
+    RegressionNet or EnsembleNet
         In eval mode; it can be saved and loaded like any other.
 
     Raises

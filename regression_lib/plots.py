@@ -11,6 +11,7 @@ import numpy as np
 
 # Okabe & Ito's palette: told apart with every kind of colour vision, and in grey.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
+LOSSES = {"train_loss": "training", "validation_loss": "validation"}
 
 
 def _axes(ax, size=(5.4, 3.4)):
@@ -61,6 +62,8 @@ def _number(value):
 def plot_history(history, ax=None):
     """Training and validation loss against the epoch, on a logarithmic axis.
 
+    Of an ensemble the members' mean, in a band from the lowest to the highest.
+
     Parameters
     ----------
     history : History
@@ -70,17 +73,24 @@ def plot_history(history, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax, frame = _axes(ax), history.frame
-    ax.semilogy(frame.epoch, frame.train_loss, color=BLUE, label="training")
-    words = (
-        f"Line plot of the loss over {len(frame)} epochs: training falls from "
-        f"{frame.train_loss.iloc[0]:.3f} to {frame.train_loss.iloc[-1]:.3f}"
+    ax, frame, many = _axes(ax), history.frame, history.n_members is not None
+    by_epoch = frame.groupby("epoch")
+    mean = by_epoch.mean()
+    for name, style, color in [("train_loss", "-", BLUE), ("validation_loss", "--", ORANGE)]:
+        if mean[name].notna().all():
+            ax.semilogy(mean[name], style, color=color, label=LOSSES[name])
+            if many:
+                low, high = by_epoch[name].min(), by_epoch[name].max()
+                ax.fill_between(mean.index, low, high, color=color, alpha=0.2, lw=0)
+    train, valid = mean.train_loss, mean.validation_loss
+    words = f"Line plot of the loss over {len(mean)} epochs" + (
+        f", mean of {history.n_members} members" if many else ""
     )
-    if frame.validation_loss.notna().all():
-        best = frame.validation_loss.min()
-        ax.semilogy(frame.epoch, frame.validation_loss, "--", color=ORANGE, label="validation")
-        ax.plot(history.best_epoch, best, "o", color=ORANGE, label="best validation")
-        words += f", validation reaches its best, {best:.3f}, at epoch {history.best_epoch}"
+    words += f": training falls from {train.iloc[0]:.3f} to {train.iloc[-1]:.3f}"
+    if valid.notna().all():
+        best = valid.idxmin()
+        ax.plot(best, valid[best], "o", color=ORANGE, label="best validation")
+        words += f", validation reaches its best, {valid[best]:.3f}, at epoch {best}"
     _plain_log(ax.yaxis)
     ax.set(xlabel="epoch", ylabel="mean squared error\n(standardised target)")
     ax.legend()

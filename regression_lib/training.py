@@ -1,89 +1,31 @@
-"""The training loop, on one page.
+"""The training loop, on one page: of one network, or of many at once.
 
-Small networks spend their time in the framework, not in arithmetic, so the loop slices one
-shuffled tensor instead of asking a DataLoader for rows, and the optimiser is a fused one.
+Small networks spend their time in the framework, not in arithmetic, so the loop picks the rows of
+a batch by their numbers instead of asking a DataLoader for them, and `Descent` keeps all weights
+in one vector.
 """
 
 import hashlib
 import io
 import math
 import time
-from dataclasses import dataclass, field
-from html import escape
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from torch.optim import SGD, Adam, AdamW
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
+from torch.nn import functional as F
 
 from regression_lib.checks import as_matrix
 from regression_lib.data import Dataset
-from regression_lib.network import evaluating, write_whole
+from regression_lib.ensemble import SHARED, EnsembleNet
+from regression_lib.history import History
+from regression_lib.network import count_of, evaluating
+from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent
 from regression_lib.progress import known_kind, track
+from regression_lib.storage import write_whole
 
-OPTIMIZERS = {
-    "adamw": lambda p, lr, decay: AdamW(p, lr=lr, weight_decay=decay, fused=True),
-    "adam": lambda p, lr, decay: Adam(p, lr=lr, weight_decay=decay, fused=True),
-    "sgd": lambda p, lr, decay: SGD(p, lr=lr, weight_decay=decay, momentum=0.9, nesterov=True),
-}
-SCHEDULES = {
-    "one_cycle": lambda o, lr, steps: OneCycleLR(o, lr, total_steps=steps, cycle_momentum=False),
-    "cosine": lambda o, lr, steps: CosineAnnealingLR(o, T_max=steps),
-    "constant": lambda o, lr, steps: ConstantLR(o, factor=1.0),
-}
-
-
-@dataclass
-class History:
-    """What happened in a training: one row an epoch, and how it ended.
-
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        Columns `epoch`, `train_loss`, `validation_loss` (NaN without validation rows), `lr` (of
-        the epoch's last step) and `seconds` (of the epoch). Losses are mean squared errors of
-        the standardised targets: predicting the mean scores 1.
-    stopped : {"finished", "early", "interrupted"}
-        All epochs; no better validation loss for `patience` epochs; Ctrl-C.
-    """
-
-    rows: list = field(default_factory=list, repr=False)
-    stopped: str = "finished"
-
-    @property
-    def frame(self):
-        columns = ["epoch", "train_loss", "validation_loss", "lr", "seconds"]
-        return pd.DataFrame(self.rows, columns=columns)
-
-    @property
-    def best_epoch(self):
-        """The epoch whose weights the network has: the lowest validation loss, else the last."""
-        if not self.rows:
-            return 0
-        losses = self.frame.set_index("epoch")["validation_loss"]
-        return int(losses.index[-1] if losses.isna().all() else losses.idxmin())
-
-    def plot(self, ax=None):
-        """Both losses against the epoch, the best epoch marked."""
-        from regression_lib.plots import plot_history
-
-        return plot_history(self, ax=ax)
-
-    def __repr__(self):
-        if not self.rows:
-            return f"History(0 epochs, {self.stopped})"
-        best = self.frame.set_index("epoch").loc[self.best_epoch]
-        return (
-            f"History({len(self.rows)} epochs, {self.stopped}; epoch {self.best_epoch}: train "
-            f"loss {best.train_loss:.4f}, validation loss {best.validation_loss:.4f})"
-        )
-
-    def _repr_html_(self):
-        last = self.frame.tail(3).to_html(index=False, float_format="{:.4g}".format)
-        return f"<p>{escape(repr(self))}</p>{last}"
+AT_ONCE = 8192  # validation rows that are predicted together: it bounds the memory
 
 
 def fit(
@@ -92,6 +34,7 @@ def fit(
     y=None,
     *,
     validation=None,
+    sample_weight=None,
     epochs=30,
     batch_size=256,
     lr=3e-3,
@@ -105,20 +48,25 @@ def fit(
     seed=0,
     device=None,
 ):
-    """Train a network to the smallest mean squared error, and keep its best weights.
+    """Train a network, or an ensemble, to the smallest mean squared error; keep its best weights.
 
     Parameters
     ----------
-    net : RegressionNet
-        Trained in place, and left in eval mode on `device`.
+    net : RegressionNet or EnsembleNet
+        Trained in place, and left in eval mode on `device`. Each member of an ensemble is
+        trained as it would be alone, and keeps the weights of its own best epoch.
     X : Dataset, frame, array or tensor, shape (n_rows, n_features)
         A `Dataset` brings its targets, names and units with it; `y` is then left out.
     y : frame, array or tensor, shape (n_rows, n_targets)
     validation : Dataset, (X, y) pair, fraction of the rows, or None
         Rows to judge by; with them the weights of the best epoch are kept.
+    sample_weight : array, shape (n_rows,), optional
+        How much each row counts, at least 0; only the weights' ratios matter. A validation
+        fraction takes the weights of its rows along.
     epochs, batch_size : int
-    lr : float
-        The learning rate; with "one_cycle" the highest that it reaches.
+    lr : float, or sequence of float
+        The learning rate; with "one_cycle" the highest that it reaches. Of an ensemble, one for
+        all members or one for each.
     schedule : {"one_cycle", "cosine", "constant"}
         One-cycle: Smith & Topin (2017), arXiv:1708.07120.
     optimizer : {"adamw", "adam", "sgd"}
@@ -132,8 +80,10 @@ def fit(
     resume : bool
         Go on from `checkpoint` if it is there, to the very weights that an uninterrupted
         training would reach.
-    seed : int
-        Of the shuffling and of a validation fraction.
+    seed : int, or sequence of int
+        Of the shuffling and of a validation fraction. With one seed all members of an ensemble
+        see the same batches; with one for each member, each has batches of its own (and the
+        first seed draws the validation fraction).
     device : str, optional
         "cpu", "cuda", "mps"; by default where the network is.
 
@@ -146,7 +96,8 @@ def fit(
     TypeError, ValueError
         For input that cannot be trained on, with its place and the cure.
     FloatingPointError
-        When a loss becomes NaN or infinite; the network keeps its best weights so far.
+        When a loss becomes NaN or infinite; the network keeps its best weights so far. Where
+        members have learning rates of their own, only when this has happened to all of them.
 
     Notes
     -----
@@ -155,7 +106,10 @@ def fit(
     Small networks train fastest on one thread, above all on a busy machine:
     ``torch.set_num_threads(1)`` before the first training.
     """
-    options = _checked(epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed)
+    members = len(net) if isinstance(net, EnsembleNet) else None
+    options = _checked(
+        members, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed
+    )
     progress = known_kind(progress)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
@@ -163,46 +117,55 @@ def fit(
         raise ValueError(f"patience={patience} needs validation rows to judge by")
     if batch_size == 1 and net.uses_batch_statistics:
         raise ValueError("batch_size=1: BatchNorm needs two rows or more in train mode")
-    train, valid = _rows(net, X, y, validation, seed, _device(net, device))
+    first_seed = np.ravel(options["seed"])[0]
+    train, valid = _rows(net, X, y, validation, sample_weight, first_seed, _device(net, device))
     run = _Run(net, train, valid, options)
-    if resume and Path(checkpoint).exists():
-        run.resume(checkpoint)
-
-    history, best = run.history, run.best
-    left = range(len(history.rows) + 1, epochs + 1)
-    if patience is not None and best.age >= patience:  # resumed after it had stopped early
-        left, history.stopped = (), "early"
     try:
-        for epoch in track(left, "Training", kind=progress, status=run.status):
+        if resume and Path(checkpoint).exists():
+            run.resume(checkpoint)
+        for epoch in track(run.epochs_left(), "Training", kind=progress, status=run.status):
             run.train_one(epoch)
             if checkpoint is not None:
                 run.save(checkpoint)
-            if patience is not None and best.age >= patience:
-                history.stopped = "early"
+            if run.best.is_old():
                 break
+        run.history.stopped = "early" if run.best.is_old() else "finished"
     except KeyboardInterrupt:
-        history.stopped = "interrupted"
+        run.history.stopped = "interrupted"
     finally:
-        best.restore(net)
-    return history
+        run.end()
+    return run.history
 
 
 class _Best:
-    """The weights of the epoch with the lowest validation loss (without one: of the last)."""
+    """The weights of the epoch with the lowest validation loss (without one: of the last).
 
-    def __init__(self, net):
-        self.loss, self.age = math.inf, 0
+    Each member of an ensemble has its own best epoch, and after `patience` epochs without a
+    better one it is no longer looked at, as if it had been trained alone and had stopped.
+    """
+
+    def __init__(self, net, n_members, patience):
+        members = () if n_members is None else (n_members,)
+        self.loss, self.age = torch.full(members, math.inf), torch.zeros(members)
+        self.patience = math.inf if patience is None else patience
         self.weights = _copy(net)
 
     def see(self, net, loss):
-        if math.isnan(loss) or loss < self.loss:
-            self.loss, self.age, self.weights = loss, 0, _copy(net)
-        else:
-            self.age += 1
+        if loss is None:
+            self.weights = _copy(net)
+            return
+        better = (loss < self.loss) & (self.age < self.patience)
+        self.age = torch.where(better, 0, self.age + 1)
+        self.loss = torch.where(better, loss, self.loss)
+        if better.all():
+            self.weights = _copy(net)
+        elif better.any():
+            for name, value in net.state_dict().items():
+                if not name.startswith(SHARED):
+                    self.weights[name][better] = value[better]
 
-    def restore(self, net):
-        net.load_state_dict(self.weights)
-        net.eval()
+    def is_old(self):
+        return bool((self.age >= self.patience).all())
 
 
 class _Run:
@@ -210,78 +173,99 @@ class _Run:
 
     def __init__(self, net, train, valid, options):
         self.net, self.train, self.valid, self.options = net, train, valid, options
-        self.batch_size = options["batch_size"]
-        steps = options["epochs"] * len(self._sizes())
-        lr, decay = options["lr"], options["weight_decay"]
-        self.optimizer = OPTIMIZERS[options["optimizer"]](net.parameters(), lr, decay)
-        self.schedule = SCHEDULES[options["schedule"]](self.optimizer, lr, steps)
-        self.shuffle = torch.Generator().manual_seed(options["seed"])
-        self.history, self.best = History(), _Best(net)
+        self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
+        seeds = options["seed"] if isinstance(options["seed"], list) else [options["seed"]]
+        self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.history = History(n_members=len(net) if isinstance(net, EnsembleNet) else None)
+        self.best = _Best(net, self.history.n_members, options["patience"])
 
-    def _sizes(self):
-        """The batches' sizes; BatchNorm cannot train on one row, so a last such batch goes."""
-        n_rows, size = len(self.train[0]), self.batch_size
-        sizes = [size] * (n_rows // size) + [n_rows % size] * (n_rows % size > 0)
-        return sizes[:-1] if sizes[-1] == 1 and self.net.uses_batch_statistics else sizes
+    def epochs_left(self):
+        over = self.best.is_old()  # resumed after it had stopped early
+        return () if over else range(len(self.history) + 1, self.options["epochs"] + 1)
 
     def train_one(self, epoch):
         """One pass over the training rows in a new order, then the validation rows."""
-        start, x, y = time.perf_counter(), *self.train
-        order = torch.randperm(len(x), generator=self.shuffle).to(x.device)
-        sizes, total = self._sizes(), 0.0
-        order = order[: sum(sizes)]
+        start, batches = time.perf_counter(), self._batches()
+        share, n_steps = SCHEDULES[self.options["schedule"]], len(batches) * self.options["epochs"]
+        total, n_rows = 0.0, sum(rows.shape[-1] for rows in batches)
         self.net.train()
-        for x_batch, y_batch in zip(x[order].split(sizes), y[order].split(sizes), strict=True):
-            loss = torch.nn.functional.mse_loss(self.net.standardized(x_batch), y_batch)
-            value = loss.item()
-            self._stop_if_diverged(value, "training", epoch)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            lr = self.optimizer.param_groups[0]["lr"]
-            self.schedule.step()
-            total += value * len(x_batch)
+        for step, rows in enumerate(batches, (epoch - 1) * len(batches)):
+            loss = self._loss(*(part[rows] for part in self.train))
+            self._stop_if_diverged(loss, "training", epoch)
+            self.descent.gradient.zero_()
+            loss.backward(torch.ones_like(loss))
+            self.descent.step(share(step, n_steps))
+            total = total + loss.detach() * (rows.shape[-1] / n_rows)
         valid_loss = self._validation_loss(epoch)
         self.best.see(self.net, valid_loss)
-        seconds = time.perf_counter() - start
-        self.history.rows.append((epoch, total / len(order), valid_loss, lr, seconds))
+        self._record(epoch, total, valid_loss, share(step, n_steps), time.perf_counter() - start)
+
+    def _batches(self):
+        """The rows' numbers in a new order, batch by batch: (n,), or (n_members, n)."""
+        x, size = self.train[0], self.options["batch_size"]
+        orders = [torch.randperm(len(x), generator=shuffle) for shuffle in self.shuffles]
+        order = torch.stack(orders) if len(orders) > 1 else orders[0]
+        batches = order.to(x.device).split(size, dim=-1)
+        # BatchNorm cannot train on one row, so a last such batch goes.
+        alone = batches[-1].shape[-1] == 1 and self.net.uses_batch_statistics
+        return batches[:-1] if alone else batches
+
+    def _loss(self, x, y, weight=None):
+        """The mean squared error, weighted by row: one number, or one for each member."""
+        predicted = self.net.standardized(x)
+        square = F.mse_loss(predicted, y.expand_as(predicted), reduction="none")
+        return (square if weight is None else square * weight).mean((-2, -1))
 
     def _validation_loss(self, epoch):
         if self.valid is None:
-            return math.nan
-        x, y = self.valid
+            return None
+        parts = zip(*(part.split(AT_ONCE) for part in self.valid), strict=True)
         with evaluating(self.net), torch.no_grad():
-            parts = [
-                torch.nn.functional.mse_loss(self.net.standardized(a), b, reduction="sum").item()
-                for a, b in zip(x.split(65536), y.split(65536), strict=True)
-            ]
-        return self._stop_if_diverged(sum(parts) / y.numel(), "validation", epoch)
+            loss = sum(self._loss(*part) * len(part[0]) for part in parts) / len(self.valid[0])
+        return self._stop_if_diverged(loss, "validation", epoch).cpu()
 
     def _stop_if_diverged(self, loss, which, epoch):
-        if not math.isfinite(loss):
-            lr = self.optimizer.param_groups[0]["lr"]
+        if math.isfinite(loss.sum().item()):
+            return loss
+        lr, finite = self.options["lr"], loss.isfinite()
+        if not (finite.any() if isinstance(lr, list) else finite.all()):
+            example = lr if isinstance(lr, float) else min(lr)
             raise FloatingPointError(
-                f"the {which} loss became {loss} in epoch {epoch} at lr {lr:.3g}: try a smaller "
-                f"lr (a tenth is {self.options['lr'] / 10:.3g}), look for extreme values in X "
-                f"and y, or leave standardize=True"
+                f"the {which} loss became {loss[~finite].flatten()[0].item()} in epoch {epoch} "
+                f"at lr {example:.3g}: try a smaller lr (a tenth is {example / 10:.3g}), look "
+                f"for extreme values in X and y, or leave standardize=True"
             )
         return loss
+
+    def _record(self, epoch, train_loss, valid_loss, share, seconds):
+        n = self.history.n_members or 1
+        train = train_loss.cpu().expand(n).tolist()
+        valid = [math.nan] * n if valid_loss is None else valid_loss.expand(n).tolist()
+        rates = np.broadcast_to(self.options["lr"], n) * share
+        for k, row in enumerate(zip(train, valid, rates.tolist(), strict=True)):
+            self.history.rows.append((epoch, k, *row, seconds))
 
     def status(self):
         if not self.history.rows:
             return ""
-        _, train_loss, valid_loss, *_ = self.history.rows[-1]
+        n = self.history.n_members or 1
+        train_loss, valid_loss = np.mean([row[2:4] for row in self.history.rows[-n:]], axis=0)
         shown = f"train {train_loss:.4f}"
         return shown if self.valid is None else f"{shown}, validation {valid_loss:.4f}"
 
+    def end(self):
+        """Leave the network with its best weights, in eval mode, with tensors of its own."""
+        self.net.load_state_dict(self.best.weights)
+        self.net.eval()
+        self.descent.release()
+
     def save(self, path):
         state = {
-            "format": "regression_lib checkpoint 1",
+            "format": "regression_lib checkpoint 2",
             "task": self._task(),
             "net": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "shuffle": self.shuffle.get_state(),
+            "descent": self.descent.state(),
+            "shuffles": [shuffle.get_state() for shuffle in self.shuffles],
             "best": vars(self.best),
             "rows": self.history.rows,
         }
@@ -302,10 +286,11 @@ class _Run:
             was = ", ".join(f"{name}={task.get(name)!r} (now {mine[name]!r})" for name in other)
             raise ValueError(f"{path} is of another training: {was}; resume with the same")
         self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.shuffle.set_state(state["shuffle"].cpu())
-        vars(self.best).update(state["best"])
+        self.descent.load(state["descent"])
+        for shuffle, position in zip(self.shuffles, state["shuffles"], strict=True):
+            shuffle.set_state(position.cpu())
+        best = {k: v.cpu() if k in ("loss", "age") else v for k, v in state["best"].items()}
+        vars(self.best).update(best)
         self.history.rows.extend(tuple(row) for row in state["rows"])
 
     def _task(self):
@@ -314,14 +299,9 @@ class _Run:
         return {**self.options, "network": repr(self.net.config), "rows": digest[:16]}
 
 
-def _rows(net, X, y, validation, seed, device):
-    """Checked and standardised tensors on the device: (x, y) to train on, (x, y) to judge by."""
-    # Loaded when used: scikit-learn takes longer to import than the rest of the library.
-    from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import StandardScaler
-
-    names = targets = None
-    units = {}
+def _rows(net, X, y, validation, sample_weight, seed, device):
+    """Checked and standardised tensors to train on and to judge by: (x, y) or (x, y, weight)."""
+    names, targets, units = None, None, {}
     if isinstance(X, Dataset):
         if y is not None:
             raise TypeError("a Dataset brings its own targets: leave y out")
@@ -329,25 +309,57 @@ def _rows(net, X, y, validation, seed, device):
         X, y = X.X, X.y
     elif hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
         names = tuple(X.columns)
-    x, y = _matrices(net, X, y, "", names)
+    train = _matrices(net, X, y, "", names)
+    if sample_weight is not None:
+        train = _weighted(*train, sample_weight)
     held_out = None
     if isinstance(validation, (float, int)) and not isinstance(validation, bool):
-        if not 0 < validation < 1:
-            raise ValueError(f"validation as a fraction must be in (0, 1), got {validation}")
-        x, x_held, y, y_held = train_test_split(x, y, test_size=validation, random_state=seed)
-        held_out = x_held, y_held
+        train, held_out = _hold_out(train, validation, seed)
     elif validation is not None:
         pair = (validation.X, validation.y) if isinstance(validation, Dataset) else validation
         held_out = _matrices(net, *pair, "validation ", names)
-    if net.uses_batch_statistics and len(x) < 2:
+    if net.uses_batch_statistics and len(train[0]) < 2:
         raise ValueError("one row to train on: BatchNorm needs two rows or more in train mode")
     net.to(device)
+    _set_scales(net, *train)
+    net.feature_names, net.target_names, net.units = names, targets, units
+    return _to_tensors(net, *train), held_out and _to_tensors(net, *held_out)
+
+
+def _weighted(x, y, sample_weight):
+    """The rows that count, with their weights as a column."""
+    weight = np.asarray(sample_weight, dtype=float)
+    if weight.shape != (len(x),):
+        raise ValueError(f"sample_weight has shape {weight.shape}, X has {len(x)} rows")
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+        raise ValueError(
+            f"sample_weight must be finite, at least 0 and not 0 everywhere; its smallest value "
+            f"is {weight.min()}, its largest {weight.max()}"
+        )
+    counts = weight > 0
+    return x[counts], y[counts], weight[counts, None]
+
+
+def _hold_out(rows, fraction, seed):
+    # Loaded when used: scikit-learn takes longer to import than the rest of the library.
+    from sklearn.model_selection import train_test_split
+
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation as a fraction must be in (0, 1), got {fraction}")
+    parts = train_test_split(*rows, test_size=fraction, random_state=seed)
+    return parts[::2], parts[1::2]
+
+
+def _set_scales(net, x, y, weight=None):
+    from sklearn.preprocessing import StandardScaler
+
     if net.config["standardize"]:
         for scaler, values in [(net.x_scaler, x), (net.y_scaler, y)]:
-            statistics = StandardScaler().fit(values)
+            counts = None if weight is None else weight.ravel()
+            statistics = StandardScaler().fit(values, sample_weight=counts)
             scaler.set(statistics.mean_, statistics.scale_)
-    net.feature_names, net.target_names, net.units = names, targets, units
-    return tuple(_to_tensors(net, *pair) if pair else None for pair in [(x, y), held_out])
+    if net.embedding is not None:
+        net.embedding.set(net.x_scaler(torch.as_tensor(x).to(net.head.weight)))
 
 
 def _matrices(net, X, y, which, names):
@@ -370,10 +382,10 @@ def _matrices(net, X, y, which, names):
     return x, y
 
 
-def _to_tensors(net, x, y):
-    weight = net.head.weight
-    x, y = (torch.as_tensor(values).to(weight) for values in (x, y))
-    return net.x_scaler(x), net.y_scaler(y)
+def _to_tensors(net, x, y, weight=None):
+    x, y = (torch.as_tensor(values).to(net.head.weight) for values in (x, y))
+    rows = net.x_scaler(x), net.y_scaler(y)
+    return rows if weight is None else (*rows, torch.as_tensor(weight / weight.mean()).to(x))
 
 
 def _device(net, name):
@@ -397,35 +409,45 @@ def _copy(net):
     return {name: value.detach().clone() for name, value in net.state_dict().items()}
 
 
-def _checked(epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed):
+def _checked(members, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed):
     """The options as a dict, or an error that names the wrong one and its value."""
-    for name, value in [("epochs", epochs), ("batch_size", batch_size), ("patience", patience)]:
-        if value is None and name == "patience":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    for name, value in [("lr", lr), ("weight_decay", weight_decay)]:
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (0 < lr < math.inf):
-        raise ValueError(f"lr must be positive and finite, got {lr}; 3e-3 is a good start")
-    if not (0 <= weight_decay < math.inf):
-        raise ValueError(f"weight_decay must be zero or more, got {weight_decay}")
     for name, value, known in [
         ("schedule", schedule, SCHEDULES),
         ("optimizer", optimizer, OPTIMIZERS),
     ]:
         if value not in known:
             raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
+    if not (0 <= _number("weight_decay", weight_decay) < math.inf):
+        raise ValueError(f"weight_decay must be zero or more, got {weight_decay}")
     return {
-        "epochs": int(epochs),
-        "batch_size": int(batch_size),
-        "lr": float(lr),
+        "epochs": count_of("epochs", epochs),
+        "batch_size": count_of("batch_size", batch_size),
+        "lr": _for_members("lr", lr, members, _rate),
         "schedule": schedule,
         "optimizer": optimizer,
         "weight_decay": float(weight_decay),
-        "patience": patience,
-        "seed": int(seed),
+        "patience": None if patience is None else count_of("patience", patience),
+        "seed": _for_members("seed", seed, members, int),
     }
+
+
+def _for_members(name, value, members, check):
+    """One checked value, or a list of one for each member of an ensemble."""
+    if isinstance(value, str) or np.ndim(value) == 0:
+        return check(value)
+    if members is None or len(value) != members:
+        whose = "one network" if members is None else f"{members} members"
+        raise ValueError(f"{name} has {len(value)} values for {whose}")
+    return [check(v.item() if hasattr(v, "item") else v) for v in value]
+
+
+def _rate(lr):
+    if not (0 < _number("lr", lr) < math.inf):
+        raise ValueError(f"lr must be positive and finite, got {lr}; 3e-3 is a good start")
+    return float(lr)
+
+
+def _number(name, value):
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return value

@@ -1,0 +1,186 @@
+"""Many networks trained as one.
+
+A small network spends its time in the framework: calling a product of two small matrices costs
+more than the product. K networks of one shape share the calls: their weights stand in one tensor
+(K, n_out, n_in), one batched product serves them all, and one native batch norm sees their units
+as K · n_out channels. They share nothing else, and each is trained as it would be alone.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from regression_lib.network import RegressionNet, count_of
+
+SHARED = ("x_scaler.", "y_scaler.", "embedding.")  # one for all members; the rest is K-fold
+
+
+class Linears(nn.Module):
+    """K linear layers: (K, n_in, n_rows) to (K, n_out, n_rows).
+
+    Rows stand last, so that each unit's values lie side by side in memory: batch norm, which
+    goes through them unit by unit, then needs no copy.
+    """
+
+    def __init__(self, n_members, n_in, n_out, *, bias):
+        super().__init__()
+        self.in_features, self.out_features = n_in, n_out
+        self.weight = nn.Parameter(torch.empty(n_members, n_out, n_in))
+        self.bias = nn.Parameter(torch.empty(n_members, n_out)) if bias else None
+
+    def forward(self, x):
+        if self.bias is None:
+            return torch.bmm(self.weight, x)
+        return torch.baddbmm(self.bias[:, :, None], self.weight, x)
+
+
+class BatchNorms(nn.Module):
+    """K batch norms, as one over K · n_features channels: x has shape (K, n_features, n_rows)."""
+
+    def __init__(self, n_members, n_features, momentum, eps=1e-5):
+        super().__init__()
+        self.num_features, self.momentum, self.eps = n_features, momentum, eps
+        self.weight = nn.Parameter(torch.ones(n_members, n_features))
+        self.bias = nn.Parameter(torch.zeros(n_members, n_features))
+        self.register_buffer("running_mean", torch.zeros(n_members, n_features))
+        self.register_buffer("running_var", torch.ones(n_members, n_features))
+        self.register_buffer("num_batches_tracked", torch.zeros(n_members, dtype=torch.long))
+
+    def forward(self, x):
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        flat = [t.view(-1) for t in (self.running_mean, self.running_var, self.weight, self.bias)]
+        channels = x.reshape(1, -1, x.shape[-1])
+        result = F.batch_norm(channels, *flat, self.training, self.momentum, self.eps)
+        return result.view(x.shape)
+
+
+class EnsembleNet(RegressionNet):
+    """K independent `RegressionNet`s that are trained as one, by the same `fit`.
+
+    Parameters
+    ----------
+    n_members : int
+    n_features, n_targets : int
+    seed : int or sequence of int
+        Member k starts as ``RegressionNet(…, seed=seed + k)``, or by the k-th of the seeds.
+    **options
+        Those of `RegressionNet`, the same for all members.
+
+    Notes
+    -----
+    ``net[k]`` is member k as a plain `RegressionNet`, ``len(net)`` the number of members. What
+    members may have of their own in the training, their learning rate and their shuffling, are
+    the arguments `lr` and `seed` of `fit`.
+
+    The mean over members that differ in their start alone is a deep ensemble: Lakshminarayanan,
+    Pritzel & Blundell (2017), arXiv:1612.01474.
+
+    Examples
+    --------
+    >>> EnsembleNet(5, 4, hidden=(64, 64))
+    EnsembleNet(5 × (4 → 64 → 64 → 1), relu, batch_norm, 23,365 parameters)
+    """
+
+    def __init__(self, n_members, n_features, n_targets=1, *, seed=0, **options):
+        nn.Module.__init__(self)
+        k = count_of("n_members", n_members)
+        seeds = [seed + i for i in range(k)] if np.ndim(seed) == 0 else [int(s) for s in seed]
+        if len(seeds) != k:
+            raise ValueError(f"{k} members need one seed or {k} seeds, got {len(seeds)}")
+        alone = RegressionNet(n_features, n_targets, **options)
+        self._set_up({**alone.config, "n_members": k, "seed": seeds})
+
+    def _initialize(self):
+        for k in range(len(self)):
+            member = RegressionNet(**self._member_config(k)).state_dict()
+            with torch.no_grad():
+                for name, tensor in self.state_dict().items():
+                    if not name.startswith(SHARED):
+                        tensor[k].copy_(member[name])
+
+    def _member_config(self, k):
+        config = {name: v for name, v in self.config.items() if name != "n_members"}
+        return config | {"seed": config["seed"][k]}
+
+    def _linear(self, n_in, n_out, *, bias):
+        return Linears(len(self), n_in, n_out, bias=bias)
+
+    def _norm(self, width):
+        return BatchNorms(len(self), width, self.config["bn_momentum"])
+
+    def _check_input(self, x):
+        if x.ndim == 3 and len(x) != len(self):
+            raise ValueError(
+                f"expected rows for {len(self)} members, (n_members, n_rows, n_features), got "
+                f"{tuple(x.shape)}"
+            )
+        super()._check_input(x[0] if x.ndim == 3 else x)
+
+    def _widths(self):
+        return f"{len(self)} × ({super()._widths()})"
+
+    def __len__(self):
+        return self.config["n_members"]
+
+    def __getitem__(self, k):
+        """Member k as a plain network with weights of its own: later training leaves it alone."""
+        if not -len(self) <= k < len(self):
+            raise IndexError(f"there is no member {k}: the ensemble has {len(self)}")
+        with torch.device("meta"):
+            member = RegressionNet(**self._member_config(k))
+        weights = {
+            name: (tensor if name.startswith(SHARED) else tensor[k]).detach().clone()
+            for name, tensor in self.state_dict().items()
+        }
+        member.load_state_dict(weights, assign=True)
+        for name in ("feature_names", "target_names", "units"):
+            setattr(member, name, getattr(self, name))
+        return member.train(self.training)
+
+    def standardized(self, x):
+        """From standardised inputs to standardised targets: the part that is trained.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (n_rows, n_features) or (n_members, n_rows, n_features)
+            The same rows for all members, or rows for each.
+
+        Returns
+        -------
+        torch.Tensor, shape (n_members, n_rows, n_targets)
+        """
+        self._check_input(x)
+        x = x if self.embedding is None else self.embedding(x)
+        x = x.expand(len(self), *x.shape[-2:]).transpose(1, 2)
+        return self._through(x).transpose(1, 2)
+
+    def predict(self, X, batch_size=65536, *, return_std=False):
+        """The members' mean prediction in the targets' units, always in eval mode.
+
+        Parameters
+        ----------
+        X : array, frame or tensor, shape (n_rows, n_features)
+        batch_size : int
+            Rows at a time; it bounds the memory and does not change the result.
+        return_std : bool
+            Return the members' standard deviation as well: how far they disagree, which is
+            what further members could average away, and not the noise of the target.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_rows, n_targets); with `return_std` two of them
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X holds text, NaN or infinity, or has other columns than those trained on.
+        """
+        members = self._predict(X, batch_size)
+        mean = members.mean(0)
+        return (mean, members.std(0)) if return_std else mean
+
+    def predict_members(self, X, batch_size=65536):
+        """Each member's own prediction, shape (n_members, n_rows, n_targets)."""
+        return self._predict(X, batch_size)

@@ -1,0 +1,100 @@
+"""What happened in a training, epoch by epoch."""
+
+from dataclasses import dataclass, field
+from html import escape
+
+COLUMNS = ("epoch", "member", "train_loss", "validation_loss", "lr", "seconds")
+
+
+@dataclass
+class History:
+    """One row an epoch, and how the training ended; of an ensemble, one row for each member.
+
+    ``history[k]`` is the history of member k alone, as ``net[k]`` is its network.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        Columns `epoch`, `train_loss`, `validation_loss` (NaN without validation rows), `lr` (of
+        the epoch's last step) and `seconds` (of the epoch, all members together); of an ensemble
+        also `member`. Losses are mean squared errors of the standardised targets: predicting
+        the mean scores 1.
+    stopped : {"finished", "early", "interrupted"}
+        All epochs; no better validation loss for `patience` epochs; Ctrl-C.
+    n_members : int or None
+    """
+
+    rows: list = field(default_factory=list, repr=False)
+    stopped: str = "finished"
+    n_members: int | None = None
+
+    @property
+    def frame(self):
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows, columns=COLUMNS)
+        return frame.drop(columns="member") if self.n_members is None else frame
+
+    def __len__(self):
+        """How many epochs there were."""
+        return len(self.rows) // (self.n_members or 1)
+
+    def __getitem__(self, k):
+        if self.n_members is None:
+            raise TypeError("the history of one network has no members")
+        if not -self.n_members <= k < self.n_members:
+            raise IndexError(f"there is no member {k}: the ensemble has {self.n_members}")
+        k %= self.n_members
+        return History([row for row in self.rows if row[1] == k], self.stopped)
+
+    @property
+    def best_epoch(self):
+        """The epoch whose weights the network has: the lowest validation loss, else the last.
+
+        Of an ensemble a list, member by member; each has its own.
+        """
+        if self.n_members is not None:
+            return [member.best_epoch for member in self]
+        if not self.rows:
+            return 0
+        losses = self.frame.set_index("epoch")["validation_loss"]
+        return int(losses.index[-1] if losses.isna().all() else losses.idxmin())
+
+    @property
+    def best(self):
+        """The rows of the best epochs: one, or one for each member."""
+        import pandas as pd
+
+        members = [self] if self.n_members is None else list(self)
+        rows = [m.rows[m.best_epoch - m.rows[0][0]] for m in members if m.rows]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def plot(self, ax=None):
+        """Both losses against the epoch, the best epoch marked."""
+        from regression_lib.plots import plot_history
+
+        return plot_history(self, ax=ax)
+
+    def __repr__(self):
+        if not self.rows:
+            return f"History(0 epochs, {self.stopped})"
+        best = self.best
+        if self.n_members is None:
+            who, where = "", f"epoch {best.epoch[0]}"
+        else:
+            who, where = f"{self.n_members} members, ", "at their best epochs"
+        return (
+            f"History({who}{len(self)} epochs, {self.stopped}; {where}: train loss "
+            f"{_mean(best.train_loss)}, validation loss {_mean(best.validation_loss)})"
+        )
+
+    def _repr_html_(self):
+        last = self.frame.tail(3 * (self.n_members or 1))
+        return (
+            f"<p>{escape(repr(self))}</p>{last.to_html(index=False, float_format='{:.4g}'.format)}"
+        )
+
+
+def _mean(values):
+    spread = f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""
+    return f"{values.mean():.4f}{spread}"

@@ -1,0 +1,115 @@
+"""One step down the gradient, and how long each step is.
+
+A small network has its weights in a dozen small tensors, and an optimiser that visits them one
+by one spends its time on the way. Here all weights lie end to end in one vector and all gradients
+in another; the network's own tensors become windows on them, and a step is one call.
+"""
+
+import math
+
+import torch
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
+
+
+def _one_cycle(step, n_steps):
+    """From 1/25 up to 1 in the first 30 %, then down to 4e-6, along cosines."""
+    peak = 0.3 * n_steps - 1
+    if step <= peak:
+        return _cosine_between(1 / 25, 1, step / peak)
+    return _cosine_between(1, 4e-6, (step - peak) / (n_steps - 1 - peak))
+
+
+def _cosine(step, n_steps):
+    return _cosine_between(1, 0, step / n_steps)
+
+
+def _constant(_step, _n_steps):
+    return 1.0
+
+
+def _cosine_between(start, end, share):
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+# The share of `lr` that a step takes, by its number (from 0) and the number of steps.
+SCHEDULES = {"one_cycle": _one_cycle, "cosine": _cosine, "constant": _constant}
+OPTIMIZERS = ("adamw", "adam", "sgd")
+
+
+class Descent:
+    """The weights of a network as one vector, their gradients as another, and steps for them.
+
+    While it lives, each parameter of the network and its gradient are windows on the two
+    vectors; `release` gives the network tensors of its own again.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+    optimizer : {"adamw", "adam", "sgd"}
+        AdamW: Loshchilov & Hutter (2017), arXiv:1711.05101; Adam: Kingma & Ba (2014),
+        arXiv:1412.6980, with the decay in the gradient; SGD: Nesterov momentum 0.9.
+    lr : float, or sequence of float
+        One rate for all weights, or one for each slice of every parameter's first dimension,
+        that is, for each member of an ensemble.
+    weight_decay : float
+    """
+
+    def __init__(self, net, optimizer, lr, weight_decay):
+        self.optimizer, self.weight_decay = optimizer, weight_decay
+        self.parameters = [p for p in net.parameters() if p.requires_grad]
+        self.weights = torch.cat([p.detach().flatten() for p in self.parameters])
+        self.gradient, self.momentum, self.square = torch.zeros(3, len(self.weights)).to(
+            self.weights
+        )
+        self.steps = torch.zeros((), device=self.weights.device)
+        self.lr = lr if isinstance(lr, float) else self._rates(lr)
+        windows = zip(self._windows(self.weights), self._windows(self.gradient), strict=True)
+        for parameter, (weight, gradient) in zip(self.parameters, windows, strict=True):
+            parameter.data, parameter.grad = weight, gradient
+
+    def _windows(self, vector):
+        parts = vector.split([p.numel() for p in self.parameters])
+        return [part.view(p.shape) for part, p in zip(parts, self.parameters, strict=True)]
+
+    def _rates(self, lr):
+        """The members' rates, repeated for each of their weights."""
+        rates = torch.empty_like(self.weights)
+        for window in self._windows(rates):
+            window.copy_(torch.tensor(lr).view(-1, *[1] * (window.ndim - 1)))
+        return rates
+
+    def step(self, share=1.0):
+        """Change the weights along the gradient, at this share of the learning rate."""
+        if isinstance(self.lr, float):
+            self._update(share * self.lr)
+            return
+        # An update is proportional to its rate, so each weight takes its part of one at rate 1.
+        before = self.weights.clone()
+        self._update(share)
+        torch.lerp(before, self.weights, self.lr, out=self.weights)
+
+    def _update(self, lr):
+        how = {"lr": lr, "weight_decay": self.weight_decay, "maximize": False, "fused": True}
+        weights, gradient, momentum = [self.weights], [self.gradient], [self.momentum]
+        if self.optimizer == "sgd":
+            how |= {"momentum": 0.9, "dampening": 0.0, "nesterov": True}
+            sgd(weights, gradient, momentum, **how)
+            return
+        how |= {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "foreach": False}
+        rule = adamw if self.optimizer == "adamw" else adam
+        rule(weights, gradient, momentum, [self.square], [], [self.steps], **how)
+
+    def state(self):
+        """All that later steps depend on, beside the weights."""
+        return {"momentum": self.momentum, "square": self.square, "steps": self.steps}
+
+    def load(self, state):
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
+    def release(self):
+        """Give each parameter its own memory again, and no gradient."""
+        for parameter in self.parameters:
+            parameter.data, parameter.grad = parameter.detach().clone(), None
