@@ -1,5 +1,7 @@
 """Deep regression with PyTorch: the small library that the course builds, one idea a module."""
 
+from importlib import import_module
+
 from regression_lib.activations import ACTIVATIONS, get_activation, responsive_range
 from regression_lib.claims import claim, spread
 from regression_lib.data import (
@@ -20,12 +22,28 @@ from regression_lib.progress import track
 from regression_lib.training import fit
 
 __version__ = "0.1.0"
+
+# These stand on scikit-learn or Optuna, which take long to import: they load when first named.
+_LATER = {"DeepRegressor": "estimator", "lr_sweep": "tuning", "search": "tuning"}
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "ACTIVATIONS",
     "KC4",
     "KC17",
     "BatchNorm",
     "Dataset",
+    "DeepRegressor",
     "EnsembleNet",
     "History",
     "RegressionNet",

@@ -4,11 +4,11 @@ Most accidents with networks are accidents with their input, and PyTorch reports
 at all: one NaN spoils the running statistics of batch normalisation for ever.
 """
 
+import sys
 from decimal import Decimal
 from numbers import Real
 
 import numpy as np
-import pandas as pd
 import torch
 
 
@@ -45,7 +45,7 @@ def as_matrix(values, what, columns=None, dtype=np.float64):
         value is NaN, infinite, or too large for `dtype`.
     """
     table = _as_array(values, what)
-    names = list(values.columns) if isinstance(values, pd.DataFrame) else None
+    names = list(values.columns) if _is_frame(values) else None
     _check_shape(table.shape, what)
     if columns is not None:
         _check_columns(table.shape, names, columns, what)
@@ -59,11 +59,16 @@ def as_matrix(values, what, columns=None, dtype=np.float64):
     return matrix
 
 
+def _is_frame(values):
+    pandas = sys.modules.get("pandas")  # who holds a frame has loaded pandas, which takes long
+    return pandas is not None and isinstance(values, pandas.DataFrame)
+
+
 def _as_array(values, what):
     """Unwrap frames, tensors and lists into one NumPy array of any type."""
-    if isinstance(values, pd.DataFrame):
+    if _is_frame(values):
         for position, kind in enumerate(values.dtypes):
-            if isinstance(kind, pd.CategoricalDtype) and len(values):
+            if kind == "category" and len(values):
                 _refuse(what, values.columns[position], 0, values.iloc[0, position])
         return values.to_numpy()
     if isinstance(values, torch.Tensor):
@@ -144,11 +149,13 @@ def _only_numbers(table, names, what):
         return table
     if table.dtype.kind != "O":  # dates, complex numbers, records
         _refuse(what, names[0], 0, table[0, 0])
+    from pandas import NA
+
     numbers = np.empty(table.shape)
     for (row, column), value in np.ndenumerate(table):
         if isinstance(value, (Real, Decimal, np.bool_)):
             numbers[row, column] = value
-        elif value is None or value is pd.NA:
+        elif value is None or value is NA:
             numbers[row, column] = np.nan
         else:
             _refuse(what, names[column], row, value)

@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from html import escape
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from regression_lib.checks import shorten, shorten_to_list
 from regression_lib.projectile import fly
+
+if TYPE_CHECKING:  # pandas takes longer to import than this whole library: only when used
+    import pandas as pd
 
 KC4 = ("sqft_living", "bedrooms", "lat", "long")  # the post's area, rooms and region
 KC17 = (
@@ -84,11 +86,11 @@ class Dataset:
         If the tables differ in length, or a column has no unit.
     """
 
-    X: pd.DataFrame
-    y: pd.DataFrame
+    X: "pd.DataFrame"
+    y: "pd.DataFrame"
     units: dict[str, str]
     name: str
-    dates: pd.Series | None = None
+    dates: "pd.Series | None" = None
 
     def __post_init__(self):
         lengths = {len(part) for part in (self.X, self.y, self.dates) if part is not None}
@@ -281,6 +283,8 @@ def load_king_county(n=None, features=KC17, seed=0):
     -----
     Source, terms, and what the data must not be used for: the data card of the book.
     """
+    import pandas as pd
+
     table = _read("king_county.csv.gz")
     dates = pd.to_datetime(table["date"]).rename("date")
     table["months"] = 12 * (dates.dt.year - 2014) + dates.dt.month - 5  # whole, since May 2014
@@ -348,6 +352,8 @@ def checksums():
 
 def _read(file):
     """Read a shipped table, after a look at its checksum: damaged data must not teach anyone."""
+    import pandas as pd
+
     path = files("regression_lib.datasets") / file
     content = path.read_bytes() if path.is_file() else None
     found = "no such file" if content is None else hashlib.sha256(content).hexdigest()
@@ -394,6 +400,8 @@ def make_projectile(n=2000, seed=0):
     ValueError
         If n is not a whole number above 0.
     """
+    import pandas as pd
+
     n = _whole_number(n, "n")
     if n < 1:
         raise ValueError(f"n={n} throws make no data. Choose n from 1 up.")

@@ -33,6 +33,7 @@ class PiecewiseLinear(nn.Module):
     def __init__(self, n_features, n_bins):
         super().__init__()
         self.register_buffer("edges", torch.linspace(-3, 3, n_bins + 1).repeat(n_features, 1))
+        self.register_buffer("is_set", torch.tensor(False))
 
     @property
     def n_outputs(self):
@@ -45,6 +46,7 @@ class PiecewiseLinear(nn.Module):
             borders = torch.quantile(column, steps).unique()
             edges[: len(borders)] = borders
             edges[len(borders) :] = borders[-1]
+        self.is_set.fill_(True)
 
     def forward(self, x):
         left, width = self.edges[:, :-1], self.edges.diff()

@@ -24,11 +24,13 @@ class Scaler(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_columns))
         self.register_buffer("scale", torch.ones(n_columns))
+        self.register_buffer("is_set", torch.tensor(False))
 
     def set(self, mean, scale):
         """Copy the statistics in; both have shape (n_columns,)."""
         self.mean.copy_(torch.as_tensor(mean))
         self.scale.copy_(torch.as_tensor(scale))
+        self.is_set.fill_(True)
 
     def forward(self, x):
         return (x - self.mean) / self.scale
@@ -108,7 +110,8 @@ class RegressionNet(nn.Module):
         A bias in the hidden linear layers even where BatchNorm, which subtracts it again,
         follows. Without BatchNorm they always have one.
     standardize : bool
-        Let `fit` set the scales of inputs and targets from the training rows.
+        Let `fit` set the scales of inputs and targets from the training rows. A network that is
+        trained again keeps the scales of the first time, for which its weights were made.
     numeric_embedding : {None, "piecewise_linear"}
         Cut each column into `n_bins` pieces at the quantiles of the training rows
         (`PiecewiseLinear`; Gorishniy et al. 2022, arXiv:2203.05556).

@@ -6,7 +6,6 @@ Reducing Internal Covariate Shift", arXiv:1502.03167, algorithms 1 and 2.
 
 import copy
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -89,6 +88,8 @@ def layer_statistics(net, x, bound=2.0):
         `units`, `mean` (the largest |mean| of a unit over the batch), `sd` (the units' standard
         deviation, averaged) and `large` (the share of outputs with |output| > bound).
     """
+    import pandas as pd
+
     probe, rows = copy.deepcopy(net), []
 
     def record(name, module):

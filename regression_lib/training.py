@@ -331,11 +331,13 @@ def _weighted(x, y, sample_weight):
     weight = np.asarray(sample_weight, dtype=float)
     if weight.shape != (len(x),):
         raise ValueError(f"sample_weight has shape {weight.shape}, X has {len(x)} rows")
-    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+    if not np.isfinite(weight).all() or (weight < 0).any():
         raise ValueError(
-            f"sample_weight must be finite, at least 0 and not 0 everywhere; its smallest value "
-            f"is {weight.min()}, its largest {weight.max()}"
+            f"sample_weight must be finite and at least 0; it goes from {weight.min()} to "
+            f"{weight.max()}"
         )
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row: nothing is left to train on")
     counts = weight > 0
     return x[counts], y[counts], weight[counts, None]
 
@@ -351,14 +353,15 @@ def _hold_out(rows, fraction, seed):
 
 
 def _set_scales(net, x, y, weight=None):
+    """Learn the scales, and the borders of bins; what an earlier training has learnt stays."""
     from sklearn.preprocessing import StandardScaler
 
-    if net.config["standardize"]:
-        for scaler, values in [(net.x_scaler, x), (net.y_scaler, y)]:
+    for scaler, values in [(net.x_scaler, x), (net.y_scaler, y)]:
+        if net.config["standardize"] and not scaler.is_set:
             counts = None if weight is None else weight.ravel()
             statistics = StandardScaler().fit(values, sample_weight=counts)
             scaler.set(statistics.mean_, statistics.scale_)
-    if net.embedding is not None:
+    if net.embedding is not None and not net.embedding.is_set:
         net.embedding.set(net.x_scaler(torch.as_tensor(x).to(net.head.weight)))
 
 
