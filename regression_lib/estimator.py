@@ -133,7 +133,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.progress = progress
         self.device = device
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, validation=None, callback=None):
         """Train on X and y.
 
         Parameters
@@ -142,6 +142,11 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         y : array, series or frame, shape (n_rows,) or (n_rows, n_targets)
         sample_weight : array, shape (n_rows,), optional
             How much each row counts, at least 0.
+        validation : (X, y), optional
+            Rows to find the best epoch by, instead of a share held out at random: later sales,
+            say, or other towns.
+        callback : callable, optional
+            Called with the `History` after each epoch.
 
         Returns
         -------
@@ -167,8 +172,9 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         if not (again and self._fits(self.net_, y.shape[1])):
             self.net_ = self._network(X.shape[1], y.shape[1], seeds)
         self.n_outputs_ = y.shape[1]
+        training = self._training(len(X), seeds, validation)
         self.history_ = fit(
-            self.net_, X, y, sample_weight=sample_weight, **self._training(X, seeds)
+            self.net_, X, y, sample_weight=sample_weight, callback=callback, **training
         )
         self.n_iter_ = len(self.history_)
         return self
@@ -210,14 +216,15 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         members = len(net) if isinstance(net, EnsembleNet) else 1
         return net.config["n_targets"] == n_targets and members == self.n_members
 
-    def _training(self, X, seeds):
-        """The options of `fit`, those that are "auto" by the number of rows."""
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                f"validation_fraction must be in [0, 1), got {self.validation_fraction}"
-            )
-        held_out = int(len(X) * self.validation_fraction)
-        n_train = len(X) - held_out
+    def _training(self, n_rows, seeds, validation):
+        """The options of `fit`; those that are "auto" by the number of training rows."""
+        share, n_train = self.validation_fraction, n_rows
+        if not 0 <= share < 1:
+            raise ValueError(f"validation_fraction must be in [0, 1), got {share}")
+        if validation is not None:
+            validation = self._held_out(*validation)
+        elif int(n_rows * share) > 0:
+            validation, n_train = share, n_rows - int(n_rows * share)
         size, epochs = self.batch_size, self.epochs
         if isinstance(size, str) and size == "auto":
             size = min(256, max(16, n_train // 16))
@@ -227,11 +234,15 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         return {name: getattr(self, name) for name in names} | {
             "epochs": epochs,
             "batch_size": size,
-            "validation": self.validation_fraction if held_out else None,
-            "patience": self.patience if held_out else None,
+            "validation": validation,
+            "patience": None if validation is None else self.patience,
             "seed": seeds if self.n_members > 1 else seeds[0],
             "device": self.device or "cpu",
         }
+
+    def _held_out(self, X, y):
+        X = validate_data(self, X, reset=False)
+        return X, np.asarray(y, dtype=float).reshape(len(X), -1)
 
     def _as_y(self, predicted):
         predicted = predicted.astype(np.float64)

@@ -97,6 +97,84 @@ def plot_history(history, ax=None):
     return describe(ax, words + ".")
 
 
+def plot_lr_sweep(sweep, ax=None):
+    """Training and validation loss against the learning rate, the valley shaded.
+
+    Parameters
+    ----------
+    sweep : LRSweep
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, frame = _axes(ax), sweep.frame
+    ax.loglog(frame.lr, frame.train_loss, "o-", ms=3, color=BLUE, label="training")
+    ax.loglog(frame.lr, frame.validation_loss, "s--", ms=3, color=ORANGE, label="validation")
+    if frame.validation_sd.notna().any():
+        low, high = (frame.validation_loss + sign * frame.validation_sd for sign in (-1, 1))
+        ax.fill_between(frame.lr, low, high, color=ORANGE, alpha=0.2, lw=0)
+    low, high = sweep.valley
+    step = np.sqrt(frame.lr.iloc[-1] / frame.lr.iloc[0]) ** (1 / max(1, len(frame) - 1))
+    label = "within 10 % of the lowest"
+    ax.axvspan(low / step, high * step, color=GREEN, alpha=0.15, lw=0, label=label)
+    ax.axvline(sweep.best_lr, color=GREEN)
+    ax.set_xlim(frame.lr.iloc[0] / 2, frame.lr.iloc[-1] * 2)
+    _plain_log(ax.yaxis)
+    ax.set(xlabel="learning rate", ylabel="mean squared error\n(standardised target)")
+    ax.legend()
+    lost = frame.lr[frame.diverged > 0]
+    return describe(
+        ax,
+        f"Line plot of the loss for {len(frame)} learning rates from {frame.lr.min():.2g} to "
+        f"{frame.lr.max():.2g}: validation is lowest, {frame.validation_loss.min():.3f}, at "
+        f"{sweep.best_lr:.2g}, and within 10 % of that from {low:.2g} to {high:.2g}"
+        + (f"; from {lost.min():.2g} on trainings diverge." if len(lost) else "."),
+    )
+
+
+def plot_search(search, ax=None):
+    """The lowest loss so far against the number of trials, beside random search.
+
+    The order of random trials means nothing, so theirs is the median over shuffled orders, in a
+    band that holds 80 % of them.
+
+    Parameters
+    ----------
+    search : Search
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, frame = _axes(ax), search.frame
+    losses = {
+        name: rows.loss.where(rows.state == "complete").fillna(np.inf).to_numpy()
+        for name, rows in frame[frame.state.isin(["complete", "pruned"])].groupby("sampler")
+    }
+    words = "Line plot of the lowest validation loss so far"
+    if "random" in losses:
+        shuffled = np.tile(losses["random"], (500, 1))
+        orders = np.random.default_rng(0).permuted(shuffled, axis=1)
+        low, middle, high = np.quantile(
+            np.minimum.accumulate(orders, axis=1), [0.1, 0.5, 0.9], axis=0, method="nearest"
+        )
+        trials = np.arange(1, len(middle) + 1)
+        shown = np.isfinite(high)
+        ax.plot(trials, np.where(np.isfinite(middle), middle, np.nan), "--", color=GREY)
+        ax.fill_between(trials[shown], low[shown], high[shown], color=GREY, alpha=0.25, lw=0)
+        ax.lines[-1].set_label("random search, 80 % of orders")
+        words += f"; random search reaches {middle[-1]:.4f} in {len(middle)} trials"
+    best = np.minimum.accumulate(losses["tpe"])
+    ax.plot(np.arange(1, len(best) + 1), np.where(np.isfinite(best), best, np.nan), color=BLUE)
+    ax.lines[-1].set_label("TPE")
+    ax.set(xlabel="trials", ylabel="lowest mean squared error so far\n(standardised target)")
+    ax.legend()
+    return describe(ax, f"{words}; TPE reaches {best[-1]:.4f} in {len(best)}.")
+
+
 def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
     """One loss curve that a loop of your own has recorded.
 

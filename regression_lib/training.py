@@ -43,6 +43,7 @@ def fit(
     weight_decay=0.01,
     patience=None,
     progress=False,
+    callback=None,
     checkpoint=None,
     resume=False,
     seed=0,
@@ -75,6 +76,9 @@ def fit(
     patience : int, optional
         Stop after so many epochs without a better validation loss.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
+    callback : callable, optional
+        Called with the `History` after each epoch. What it raises ends the training, and the
+        network keeps its best weights so far.
     checkpoint : path, optional
         Written after each epoch, whole or not at all.
     resume : bool
@@ -127,6 +131,8 @@ def fit(
             run.train_one(epoch)
             if checkpoint is not None:
                 run.save(checkpoint)
+            if callback is not None:
+                callback(run.history)
             if run.best.is_old():
                 break
         run.history.stopped = "early" if run.best.is_old() else "finished"

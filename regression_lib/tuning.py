@@ -1,0 +1,380 @@
+"""Choosing hyperparameters: all learning rates in one go, everything else with Optuna.
+
+Whatever is chosen here is chosen on validation rows. No function of this module takes test rows:
+they are looked at once, when all is decided.
+"""
+
+import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from optuna.trial import TrialState
+
+from regression_lib.data import Dataset
+from regression_lib.ensemble import EnsembleNet
+from regression_lib.estimator import DeepRegressor
+from regression_lib.history import History
+from regression_lib.progress import track
+from regression_lib.training import fit
+
+# --------------------------------------------------------------------------- the learning rate
+
+
+@dataclass
+class LRSweep:
+    """What each learning rate came to.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        A row for each rate: `lr`; `train_loss` and `validation_loss` of the best epoch, means
+        over the seeds; `validation_sd` over the seeds; `diverged`, the share of the seeds whose
+        loss became NaN or infinite.
+    history : History
+        Of all members, rate by rate, and seed by seed within a rate.
+    """
+
+    frame: pd.DataFrame
+    history: History
+
+    @property
+    def best_lr(self):
+        """The rate with the lowest validation loss."""
+        return float(self.frame.lr[self.frame.validation_loss.idxmin()])
+
+    @property
+    def valley(self):
+        """The lowest and the highest rate around `best_lr` that stay within 10 % of its loss."""
+        loss = self.frame.validation_loss.fillna(np.inf).to_numpy()
+        first = last = int(loss.argmin())
+        good = loss <= 1.1 * loss.min()
+        while first > 0 and good[first - 1]:
+            first -= 1
+        while last < len(good) - 1 and good[last + 1]:
+            last += 1
+        return float(self.frame.lr[first]), float(self.frame.lr[last])
+
+    def plot(self, ax=None):
+        """Both losses against the learning rate, the valley shaded."""
+        from regression_lib.plots import plot_lr_sweep
+
+        return plot_lr_sweep(self, ax=ax)
+
+
+def lr_sweep(net, X, y=None, *, validation=0.2, lrs=None, n_seeds=1, **options):
+    """Train the same network with many learning rates, all at the same time.
+
+    Parameters
+    ----------
+    net : RegressionNet
+        Its configuration is what is trained; the network itself stays as it is.
+    X : Dataset, frame, array or tensor, shape (n_rows, n_features)
+    y : frame, array or tensor, shape (n_rows, n_targets)
+    validation : Dataset, (X, y) pair or fraction of the rows
+        Rows to judge by.
+    lrs : sequence of float, optional
+        The rates in rising order; by default 16 from 1e-5 to 1.
+    n_seeds : int
+        Networks a rate, with initial weights of their own; all see the same batches.
+    **options
+        Of `fit`: epochs, batch_size, schedule, … With "one_cycle" the rate is the peak.
+
+    Returns
+    -------
+    LRSweep
+
+    Raises
+    ------
+    TypeError, ValueError
+        Those of `fit`; or if the rates do not rise.
+    FloatingPointError
+        If the loss of every network became NaN or infinite.
+    """
+    lrs = np.geomspace(1e-5, 1, 16) if lrs is None else np.asarray(lrs, dtype=float)
+    if lrs.ndim != 1 or len(lrs) == 0 or (np.diff(lrs) <= 0).any():
+        raise ValueError(f"lrs must be a list of rising learning rates, got {lrs}")
+    config = {name: v for name, v in net.config.items() if name != "seed"}
+    seeds = [net.config["seed"] + i for i in range(n_seeds)] * len(lrs)
+    many = EnsembleNet(len(seeds), seed=seeds, **config)
+    history = fit(many, X, y, validation=validation, lr=np.repeat(lrs, n_seeds).tolist(), **options)
+
+    best = history.best.assign(lr=np.repeat(lrs, n_seeds))
+    last = history.frame.groupby("member").train_loss.last()
+    by_rate = best.assign(diverged=~np.isfinite(last.to_numpy())).groupby("lr")
+    frame = by_rate[["train_loss", "validation_loss"]].mean()
+    frame["validation_sd"] = by_rate.validation_loss.std(ddof=1)
+    frame["diverged"] = by_rate.diverged.mean()
+    return LRSweep(frame.reset_index(), history)
+
+
+# --------------------------------------------------------------------------- everything else
+
+
+def default_space(trial):
+    """What `search` tries unless it is told otherwise: options of `DeepRegressor` for a trial."""
+    width = trial.suggest_categorical("width", [32, 64, 128, 256])
+    return {
+        "hidden": [width] * trial.suggest_int("layers", 1, 4),
+        "activation": trial.suggest_categorical("activation", ["relu", "silu", "tanh"]),
+        "batch_norm": trial.suggest_categorical("batch_norm", [False, True]),
+        "numeric_embedding": trial.suggest_categorical(
+            "numeric_embedding", [None, "piecewise_linear"]
+        ),
+        "batch_size": trial.suggest_categorical("batch_size", [64, 128, 256]),
+        "lr": trial.suggest_float("lr", 3e-4, 3e-2, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-3, 0.3, log=True),
+    }
+
+
+@dataclass
+class Search:
+    """What a search has found.
+
+    Attributes
+    ----------
+    study : optuna.Study
+        All trials of the sampler, for Optuna's own tools.
+    baseline : optuna.Study or None
+        As many trials at random.
+    """
+
+    study: optuna.Study
+    baseline: optuna.Study | None
+
+    @property
+    def best_params(self):
+        """Options for a `DeepRegressor`."""
+        return dict(self.study.best_trial.user_attrs["options"])
+
+    @property
+    def best_loss(self):
+        """The lowest validation loss, the mean squared error of the standardised target."""
+        return self.study.best_value
+
+    @property
+    def frame(self):
+        """A row for each trial: `number`, `sampler`, `state`, `loss`, `epochs`, what was suggested.
+
+        The loss is NaN where a trial was pruned or failed.
+        """
+        studies = [("tpe", self.study), ("random", self.baseline)]
+        rows = [
+            {
+                "number": trial.number,
+                "sampler": name,
+                "state": trial.state.name.lower(),
+                "loss": trial.value if trial.state == TrialState.COMPLETE else np.nan,
+                "epochs": len(trial.intermediate_values),
+                **trial.params,
+            }
+            for name, study in studies
+            if study is not None
+            for trial in study.trials
+        ]
+        return pd.DataFrame(rows)
+
+    def plot(self, ax=None):
+        """The lowest loss so far against the number of trials, beside random search."""
+        from regression_lib.plots import plot_search
+
+        return plot_search(self, ax=ax)
+
+    def __repr__(self):
+        states = self.frame.query("sampler == 'tpe'").state.value_counts()
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        return f"Search({counts}; lowest validation loss {self.best_loss:.4f})"
+
+
+def search(
+    X,
+    y=None,
+    *,
+    validation,
+    space=default_space,
+    n_trials=50,
+    baseline=True,
+    storage=None,
+    n_jobs=None,
+    seed=0,
+    progress=False,
+    **options,
+):
+    """Search for good options of `DeepRegressor` with Optuna's tree-structured Parzen estimator.
+
+    A trial trains on X and y and is judged by its lowest validation loss; one that is worse than
+    the median of the others at the same epoch is stopped there (`optuna.pruners.MedianPruner`).
+    Source: Bergstra et al. (2011), "Algorithms for Hyper-Parameter Optimization", NeurIPS 24;
+    Akiba et al. (2019), "Optuna", arXiv:1907.10902.
+
+    Parameters
+    ----------
+    X : Dataset, frame or array, shape (n_rows, n_features)
+        Training rows. Test rows have no place here.
+    y : array, series or frame, shape (n_rows,) or (n_rows, n_targets)
+    validation : Dataset or (X, y) pair
+        Rows to judge by.
+    space : callable
+        From an `optuna.Trial` to options of `DeepRegressor`, as plain values.
+    n_trials : int
+        How many in all, those of an earlier session included.
+    baseline : bool
+        Try as many at random, to see what the search is worth.
+    storage : path, optional
+        A file that keeps every trial: ``*.db`` for SQLite, ``*.journal`` for a journal. Started
+        again with the same file, the search goes on; trials that were under way are repeated.
+        One search at a time may use it.
+    n_jobs : int, optional
+        Trials at a time, through joblib: processes on this machine, or the workers of a cluster
+        within ``with joblib.parallel_config("dask"):``. By default 1, or all of the cluster.
+    seed : int
+        Of the sampler and of every training.
+    progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
+    **options
+        Of `DeepRegressor`, the same for all trials, e.g. ``epochs=20``.
+
+    Returns
+    -------
+    Search
+
+    Raises
+    ------
+    ValueError
+        If the storage has another suffix, or holds a search on other rows or options.
+
+    Notes
+    -----
+    Ctrl-C ends the search with the trials so far.
+
+    With one job the same seed gives the same trials. With several, which trial ends first
+    decides what the next one knows.
+    """
+    rows = (*_pair(X, y), *_pair(*(validation if isinstance(validation, tuple) else (validation,))))
+    task = {"rows": _digest(rows), "seed": seed, "options": json.loads(json.dumps(options))}
+    samplers = {"tpe": lambda n: optuna.samplers.TPESampler(seed=seed + n)}
+    if baseline:
+        samplers["random"] = lambda n: optuna.samplers.RandomSampler(seed=2**20 + seed + n)
+    trained = {"random_state": seed, **options}
+    with _quiet():
+        store = _storage(storage)
+        studies = {name: _study(store, name, make, task) for name, make in samplers.items()}
+        try:
+            for name, study in studies.items():
+                _run(study, name, n_trials, rows, space, trained, n_jobs, progress)
+        except KeyboardInterrupt:
+            pass  # what has ended is there; a search with a storage can go on later
+    return Search(studies["tpe"], studies.get("random"))
+
+
+def _pair(X, y=None):
+    if isinstance(X, Dataset):
+        X, y = X.X, X.y
+    if y is None:
+        raise TypeError("y is missing: pass the targets, or a Dataset as X")
+    return X, y
+
+
+def _digest(tables):
+    content = b"".join(np.ascontiguousarray(table, dtype=float).tobytes() for table in tables)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+@contextmanager
+def _quiet():
+    """Without Optuna's line for each trial; its level is given back afterwards."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _storage(path):
+    if path is None:
+        return optuna.storages.InMemoryStorage()
+    path = Path(path)
+    if path.suffix == ".db":
+        return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
+    if path.suffix == ".journal":
+        backend = optuna.storages.journal.JournalFileBackend(str(path))
+        return optuna.storages.JournalStorage(backend)
+    raise ValueError(f"storage must end in .db (SQLite) or .journal, got {str(path)!r}")
+
+
+def _study(storage, name, make_sampler, task):
+    """The study by that name, with the trials that it has; those cut off are to be repeated."""
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    was = study.user_attrs.get("task")
+    if was is not None and was != task:
+        raise ValueError(f"the storage holds another search: {was}, this one is {task}")
+    study.set_user_attr("task", task)
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    # A generator that starts afresh would draw again what it drew before the interruption.
+    study.sampler = make_sampler(len(_ended(study)))
+    return study
+
+
+def _ended(study):
+    return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+
+
+def _run(study, name, n_trials, rows, space, options, n_jobs, progress):
+    """Ask for trials as workers become free, and tell the study what they came to."""
+    trials = {}
+
+    def jobs():
+        for _ in range(n_trials - len(_ended(study))):
+            trial = study.ask()
+            tried = {**options, **space(trial)}
+            trial.set_user_attr("options", tried)
+            trials[trial.number] = trial
+            yield joblib.delayed(_evaluate)(trial.number, tried, rows, _ended(study))
+
+    parallel = joblib.Parallel(
+        n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs"
+    )
+    left = n_trials - len(_ended(study))
+    outcomes = parallel(jobs()) if left > 0 else ()
+    for number, losses, loss in track(outcomes, f"Search ({name})", total=left, kind=progress):
+        trial = trials.pop(number)
+        for epoch, value in enumerate(losses, 1):
+            trial.report(value, epoch)
+        if loss is None:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, loss)
+
+
+def _evaluate(number, options, rows, ended):
+    """Train one trial in whatever process this is; its losses by epoch, and the lowest or None."""
+    X, y, *validation = rows
+    with _quiet():
+        study = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_warmup_steps=3))
+    study.add_trials(ended)
+    copy, losses = study.ask(), []
+
+    def look(history):
+        n = history.n_members or 1
+        losses.append(float(np.mean([row[3] for row in history.rows[-n:]])))
+        copy.report(losses[-1], len(losses))
+        if copy.should_prune():
+            raise optuna.TrialPruned
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many processes as cores are at work already
+    try:
+        model = DeepRegressor(**options).fit(X, y, validation=validation, callback=look)
+    except (optuna.TrialPruned, FloatingPointError):
+        return number, losses, None
+    finally:
+        torch.set_num_threads(threads)
+    return number, losses, float(model.history_.best.validation_loss.mean())

@@ -1,0 +1,254 @@
+"""Learning rates in one go; a search that nothing can make lose a trial."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import joblib
+import numpy as np
+import optuna
+import pytest
+
+from regression_lib import (
+    KC4,
+    DeepRegressor,
+    RegressionNet,
+    fit,
+    load_king_county,
+    lr_sweep,
+    plots,
+    search,
+    split,
+)
+from regression_lib.tuning import default_space
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(200, 3))
+Y = (X @ [1.0, -2.0, 0.5] + 0.1 * RNG.normal(size=200)).reshape(-1, 1)
+HELD = X[:50] + 0.1, Y[:50]
+
+
+def space(trial):
+    return {
+        "hidden": [trial.suggest_int("width", 2, 32)],
+        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
+    }
+
+
+OPTIONS = {"validation": HELD, "space": space, "epochs": 4, "batch_size": 32}
+
+
+class TestSweep:
+    RATES = (1e-3, 1e-2, 1e-1)
+
+    def test_each_rate_is_what_a_training_of_its_own_gives(self):
+        net = RegressionNet(3, hidden=(8,), seed=2)
+        sweep = lr_sweep(net, X, Y, validation=HELD, lrs=self.RATES, epochs=4, batch_size=32)
+        for k, lr in enumerate(self.RATES):
+            options = {"validation": HELD, "epochs": 4, "batch_size": 32}
+            expected = fit(RegressionNet(3, hidden=(8,), seed=2), X, Y, lr=lr, **options)
+            best = expected.frame.validation_loss.min()
+            assert sweep.frame.validation_loss[k] == pytest.approx(best, rel=1e-3)
+        assert sweep.frame.lr.tolist() == pytest.approx(self.RATES)
+        assert net.head.weight.equal(RegressionNet(3, hidden=(8,), seed=2).head.weight)
+
+    def test_seeds_give_a_spread(self):
+        net = RegressionNet(3, hidden=(8,))
+        sweep = lr_sweep(net, X, Y, validation=HELD, lrs=self.RATES, n_seeds=3, epochs=2)
+        assert (sweep.frame.validation_sd > 0).all()
+        assert sweep.history.n_members == 9
+        losses = sweep.history.best.validation_loss.to_numpy().reshape(3, 3)
+        assert np.allclose(losses.mean(1), sweep.frame.validation_loss)
+
+    def test_on_real_houses_there_is_a_valley(self):
+        train, valid, _ = split(load_king_county(2000, features=KC4, seed=0).log_target())
+        net = RegressionNet(4, hidden=(32, 32), batch_norm=False)
+        sweep = lr_sweep(net, train, validation=valid, epochs=4, batch_size=64)
+        assert 1e-3 < sweep.best_lr < 0.5
+        low, high = sweep.valley
+        assert low <= sweep.best_lr <= high
+        loss = sweep.frame.validation_loss
+        assert loss.iloc[0] > 2 * loss.min()
+
+    def test_rates_that_diverge_are_reported_and_leave_the_others_alone(self):
+        net = RegressionNet(3, hidden=(8,), batch_norm=False)
+        options = {"optimizer": "sgd", "schedule": "constant", "epochs": 5, "batch_size": 16}
+        sweep = lr_sweep(net, X, Y, validation=HELD, lrs=[1e-2, 1e12], **options)
+        assert sweep.frame.diverged.tolist() == [0, 1]
+        assert sweep.best_lr == pytest.approx(1e-2)
+        assert "from 1e+12 on trainings diverge" in sweep.plot().alt_text
+
+    def test_the_figure(self):
+        net = RegressionNet(3, hidden=(8,))
+        sweep = lr_sweep(net, X, Y, validation=0.2, lrs=self.RATES, n_seeds=2, epochs=2)
+        ax = sweep.plot()
+        assert ax.get_xlabel() == "learning rate"
+        assert f"{sweep.best_lr:.2g}" in ax.alt_text
+        shaded = [patch for patch in ax.patches if patch.get_label().startswith("within 10")]
+        assert len(shaded) == 1
+
+    @pytest.mark.parametrize("lrs", [[], [0.1, 0.01], [[0.1]], [0.1, 0.1]])
+    def test_rates_must_rise(self, lrs):
+        with pytest.raises(ValueError, match="rising learning rates"):
+            lr_sweep(RegressionNet(3), X, Y, lrs=lrs)
+
+
+class TestSearch:
+    def test_it_finds_what_chance_finds_later(self):
+        found = search(X, Y, n_trials=15, **OPTIONS)
+        assert set(found.best_params) == {"hidden", "lr", "epochs", "batch_size", "random_state"}
+        model = DeepRegressor(**found.best_params).fit(X, Y, validation=HELD)
+        # The rows were a column there as here, so the very same training is repeated.
+        assert model.history_.frame.validation_loss.min() == pytest.approx(found.best_loss)
+        frame = found.frame
+        assert frame.groupby("sampler").size().tolist() == [15, 15]
+        assert frame.state.isin(["complete", "pruned"]).all()
+        assert frame.query("sampler == 'tpe'").loss.min() == found.best_loss
+        assert "lowest validation loss" in repr(found)
+
+    def test_the_same_seed_searches_the_same_way(self):
+        same = [search(X, Y, n_trials=6, baseline=False, **OPTIONS).frame for _ in range(2)]
+        assert same[0].equals(same[1])
+        assert found_lrs(search(X, Y, n_trials=6, seed=1, baseline=False, **OPTIONS)) != (
+            same[0].lr.tolist()
+        )
+
+    def test_trials_worse_than_the_median_are_pruned(self):
+        def bad_after_eight(trial):
+            lr = trial.suggest_float("lr", 1e-7, 1e-2, log=True)
+            return {"hidden": [8], "lr": 1e-2 if trial.number < 8 else lr * 1e-4}
+
+        found = search(X, Y, n_trials=10, baseline=False, **(OPTIONS | {"space": bad_after_eight}))
+        states = found.frame.state.tolist()
+        assert states[8:] == ["pruned", "pruned"]
+        assert (found.frame.epochs[8:] < 5).all()
+        assert found.frame.loss[8:].isna().all()
+
+    def test_a_trial_that_diverges_is_no_end(self):
+        def wild(trial):
+            return {"hidden": [8], "lr": 1e18 if trial.number == 1 else 1e-2, "optimizer": "sgd"}
+
+        found = search(X, Y, n_trials=3, baseline=False, **(OPTIONS | {"space": wild}))
+        assert found.frame.state.tolist() == ["complete", "pruned", "complete"]
+
+    def test_the_default_space_is_of_real_options(self):
+        options = {"validation": HELD, "epochs": 1}
+        found = search(X, Y, n_trials=4, baseline=False, **options)
+        assert DeepRegressor(**found.best_params).get_params()["lr"] == found.best_params["lr"]
+        trial = optuna.trial.FixedTrial(found.study.best_trial.params)
+        assert found.best_params == default_space(trial) | {"epochs": 1, "random_state": 0}
+
+    def test_the_figure(self):
+        ax = search(X, Y, n_trials=5, **OPTIONS).plot()
+        assert ax.get_xlabel() == "trials"
+        assert "random search reaches" in ax.alt_text
+        assert "TPE reaches" in ax.alt_text
+        alone = search(X, Y, n_trials=3, baseline=False, **OPTIONS)
+        assert "random" not in plots.plot_search(alone).alt_text
+
+    def test_optunas_voice_is_given_back(self):
+        before = optuna.logging.get_verbosity()
+        search(X, Y, n_trials=1, baseline=False, **OPTIONS)
+        assert optuna.logging.get_verbosity() == before
+
+    def test_a_dataset_brings_its_targets(self):
+        train, valid, _ = split(load_king_county(300, features=KC4, seed=0).log_target())
+        found = search(train, validation=valid, n_trials=2, space=space, epochs=2)
+        assert np.isfinite(found.best_loss)
+        with pytest.raises(TypeError, match="y is missing"):
+            search(X, validation=HELD)
+
+
+def found_lrs(found):
+    return found.frame.lr.tolist()
+
+
+@pytest.mark.parametrize("file", ["s.db", "s.journal"])
+class TestStorage:
+    def test_it_goes_on(self, tmp_path, file):
+        options = OPTIONS | {"storage": tmp_path / file, "baseline": False}
+        first = found_lrs(search(X, Y, n_trials=3, **options))
+        more = search(X, Y, n_trials=7, **options)
+        assert found_lrs(more)[:3] == first
+        assert len(set(found_lrs(more))) == 7
+        assert found_lrs(search(X, Y, n_trials=7, **options)) == found_lrs(more)
+
+    def test_another_search_is_refused(self, tmp_path, file):
+        options = OPTIONS | {"storage": tmp_path / file, "baseline": False}
+        search(X, Y, n_trials=1, **options)
+        for change in ({"epochs": 5}, {"seed": 9}, {"validation": (X[:20], Y[:20])}):
+            with pytest.raises(ValueError, match="holds another search"):
+                search(X, Y, n_trials=1, **(options | change))
+
+    def test_killed_in_a_trial_and_started_again(self, tmp_path, file):
+        """SIGKILL while trials run: those that had ended stay, the one under way is repeated."""
+        script = tmp_path / "run.py"
+        script.write_text(
+            textwrap.dedent("""
+            import os, signal, sys
+            import numpy as np
+            from regression_lib import search
+
+            X = np.random.default_rng(0).normal(size=(60, 3)); y = X[:, :1]
+            def space(trial):
+                lr = trial.suggest_float("lr", 1e-4, 1e-1, log=True)
+                if trial.number == 3 and sys.argv[2] == "die":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return {"hidden": [4], "lr": lr}
+            found = search(X, y, validation=(X[:20], y[:20]), space=space, n_trials=6,
+                           epochs=2, storage=sys.argv[1], baseline=False)
+            rows = found.frame
+            print(*rows.state, *(f"{lr:.12g}" for lr in rows.lr))
+            """)
+        )
+
+        def run(mode):
+            command = [sys.executable, script, tmp_path / file, mode]
+            return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+        assert run("die").returncode == -signal.SIGKILL
+        done = run("go on")
+        states, lrs = np.array(done.stdout.split()).reshape(2, -1)
+        assert states.tolist() == ["complete"] * 3 + ["fail"] + ["complete"] * 3, done.stderr
+        assert lrs[3] in lrs[4:]  # the trial under way was done again, with the same options
+
+
+def test_other_storages_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.db \(SQLite\) or \.journal"):
+        search(X, Y, storage=tmp_path / "s.txt", **OPTIONS)
+
+
+def test_two_processes_find_what_one_finds():
+    """Random trials do not depend on each other: where they run changes nothing."""
+    options = OPTIONS | {"n_trials": 6}
+    alone, two = (search(X, Y, n_jobs=n, **options).frame for n in (1, 2))
+    alone, two = (
+        frame.query("sampler == 'random' and state == 'complete'") for frame in (alone, two)
+    )
+    both = alone.merge(two, on="lr")
+    assert len(both) >= 4
+    assert np.allclose(both.loss_x, both.loss_y, rtol=1e-3)
+
+
+def test_a_cluster_loses_a_worker_and_no_trial(tmp_path):
+    """A Dask cluster of two worker processes, one of them killed while both are training."""
+    distributed = pytest.importorskip("distributed")
+
+    def murderous(trial):
+        if trial.number == 4:
+            os.kill(victim, getattr(signal, "SIGKILL", signal.SIGTERM))
+        return space(trial)
+
+    options = OPTIONS | {"space": murderous, "epochs": 40, "storage": tmp_path / "s.db"}
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    )
+    with cluster, distributed.Client(cluster) as client, joblib.parallel_config("dask"):
+        victim = min(client.run(os.getpid).values())
+        found = search(X, Y, n_trials=10, baseline=False, **options)
+        assert victim not in client.run(os.getpid).values()
+    assert found.frame.number.tolist() == list(range(10))
+    assert found.frame.state.isin(["complete", "pruned"]).all()
+    assert (found.frame.epochs > 0).all()
