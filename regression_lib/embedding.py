@@ -13,42 +13,50 @@ from torch import nn
 
 
 class PiecewiseLinear(nn.Module):
-    """Each column as `n_bins` columns: 1 for a bin passed, 0 for one not reached, else the share.
+    """Each column, and for each of its bins a column: 0 before it, 1 past it, the share within.
 
     Parameters
     ----------
-    n_features : int
-        Columns of the input, which has shape (…, n_features).
-    n_bins : int
-        Bins a column; the output has shape (…, n_features · n_bins).
+    n_bins : sequence of int
+        Bins of each column. The input has shape (…, n_features), the output
+        (…, n_features + sum(n_bins)).
 
-    Attributes
-    ----------
-    edges : torch.Tensor, shape (n_features, n_bins + 1)
-        The bins' borders in rising order; `set` puts them at the quantiles of the training rows.
-        A column with few values has fewer borders; the last one is then repeated, and the bins
-        without a width stay 0.
+    Notes
+    -----
+    Below the first border and above the last one the shares stay 0 and 1; the column itself,
+    which is passed on beside them, still tells such values apart.
     """
 
-    def __init__(self, n_features, n_bins):
+    def __init__(self, n_bins):
         super().__init__()
-        self.register_buffer("edges", torch.linspace(-3, 3, n_bins + 1).repeat(n_features, 1))
+        counts = torch.tensor(n_bins, device="cpu")
+        self.n_bins = list(n_bins)
+        self.n_outputs = len(n_bins) + sum(n_bins)
+        column = torch.arange(len(n_bins), device="cpu").repeat_interleave(counts)
+        self.register_buffer("column", column)  # whose bin it is
+        self.register_buffer("left", torch.zeros(sum(n_bins)))
+        self.register_buffer("width", torch.full((sum(n_bins),), torch.inf))
         self.register_buffer("is_set", torch.tensor(False))
 
-    @property
-    def n_outputs(self):
-        return self.edges[:, 1:].numel()
-
     def set(self, x):
-        """Put the borders at the quantiles of x, shape (n_rows, n_features)."""
-        steps = torch.linspace(0, 1, self.edges.shape[1], dtype=torch.float64)
-        for edges, column in zip(self.edges, x.double().cpu().T, strict=True):
-            borders = torch.quantile(column, steps).unique()
-            edges[: len(borders)] = borders
-            edges[len(borders) :] = borders[-1]
+        """Put the borders where x, shape (n_rows, n_features), has its values."""
+        columns = x.double().cpu().T
+        lefts, widths = self.left.split(self.n_bins), self.width.split(self.n_bins)
+        for column, n_bins, left, width in zip(columns, self.n_bins, lefts, widths, strict=True):
+            borders = borders_of(column, n_bins)
+            # Where many rows share a value, quantiles coincide: the bins left over stay 0.
+            left[: len(borders) - 1] = borders[:-1]
+            width[: len(borders) - 1] = borders.diff()
         self.is_set.fill_(True)
 
     def forward(self, x):
-        left, width = self.edges[:, :-1], self.edges.diff()
-        share = (x[..., None] - left) / width.where(width > 0, torch.inf)
-        return share.clamp(0, 1).flatten(-2)
+        shares = (x[..., self.column] - self.left) / self.width
+        return torch.cat([x, shares.clamp_(0, 1)], dim=-1)
+
+
+def borders_of(column, n_bins):
+    """Where to cut a column into at most `n_bins` pieces: at its values if few, else quantiles."""
+    values = column.unique()
+    if len(values) <= n_bins + 1:
+        return values
+    return torch.quantile(column, torch.linspace(0, 1, n_bins + 1).to(column)).unique()

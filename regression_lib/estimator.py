@@ -43,13 +43,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         Cut each feature into `n_bins` pieces at its quantiles (Gorishniy et al. 2022,
         arXiv:2203.05556).
     n_bins : int
+        At most; a feature with few values has fewer.
     n_members : int
         Networks that differ in their initial weights and their batches, trained as one; the
         prediction is their mean (Lakshminarayanan et al. 2017, arXiv:1612.01474).
     epochs : int or "auto"
-        Passes over the training rows. "auto": 30, or as many as make 1,000 steps.
+        Passes over the training rows. "auto": 16, or as many as make 2,000 steps.
     batch_size : int or "auto"
-        Rows a step. "auto": a sixteenth of the training rows, within 16 and 256.
+        Rows a step. "auto": a sixteenth of the training rows, within 16 and 128.
     lr : float
         The learning rate; with "one_cycle" the highest that it reaches.
     schedule : {"one_cycle", "cosine", "constant"}
@@ -92,20 +93,20 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden=(128, 128, 128),
+        hidden=(256, 128),
         *,
         activation="relu",
         batch_norm=False,
         residual=False,
         numeric_embedding="piecewise_linear",
-        n_bins=32,
+        n_bins=64,
         n_members=1,
         epochs="auto",
         batch_size="auto",
         lr=3e-3,
         schedule="one_cycle",
         optimizer="adamw",
-        weight_decay=0.01,
+        weight_decay=0.1,
         validation_fraction=0.1,
         patience=None,
         warm_start=False,
@@ -170,7 +171,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         n_members = count_of("n_members", self.n_members)
         seeds = random.randint(np.iinfo(np.int32).max, size=n_members).tolist()
         if not (again and self._fits(self.net_, y.shape[1])):
-            self.net_ = self._network(X.shape[1], y.shape[1], seeds)
+            self.net_ = self._network(X, y.shape[1], seeds)
         self.n_outputs_ = y.shape[1]
         training = self._training(len(X), seeds, validation)
         self.history_ = fit(
@@ -205,12 +206,15 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             raise ValueError("one network has no spread: return_std needs n_members=2 or more")
         return tuple(map(self._as_y, self.net_.predict(X, return_std=True)))
 
-    def _network(self, n_features, n_targets, seeds):
-        names = ["hidden", "activation", "batch_norm", "residual", "numeric_embedding", "n_bins"]
+    def _network(self, X, n_targets, seeds):
+        names = ["hidden", "activation", "batch_norm", "residual", "numeric_embedding"]
         options = {name: getattr(self, name) for name in names}
+        if self.numeric_embedding is not None:
+            gaps = [len(np.unique(column)) - 1 for column in X.T]
+            options["n_bins"] = [min(max(gap, 1), count_of("n_bins", self.n_bins)) for gap in gaps]
         if self.n_members == 1:
-            return RegressionNet(n_features, n_targets, seed=seeds[0], **options)
-        return EnsembleNet(self.n_members, n_features, n_targets, seed=seeds, **options)
+            return RegressionNet(X.shape[1], n_targets, seed=seeds[0], **options)
+        return EnsembleNet(self.n_members, X.shape[1], n_targets, seed=seeds, **options)
 
     def _fits(self, net, n_targets):
         members = len(net) if isinstance(net, EnsembleNet) else 1
@@ -227,9 +231,9 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             validation, n_train = share, n_rows - int(n_rows * share)
         size, epochs = self.batch_size, self.epochs
         if isinstance(size, str) and size == "auto":
-            size = min(256, max(16, n_train // 16))
+            size = min(128, max(16, n_train // 16))
         if isinstance(epochs, str) and epochs == "auto":
-            epochs = max(30, -(-1000 * size // n_train))
+            epochs = max(16, -(-2000 * size // n_train))
         names = ["lr", "schedule", "optimizer", "weight_decay", "progress"]
         return {name: getattr(self, name) for name in names} | {
             "epochs": epochs,

@@ -113,9 +113,10 @@ class RegressionNet(nn.Module):
         Let `fit` set the scales of inputs and targets from the training rows. A network that is
         trained again keeps the scales of the first time, for which its weights were made.
     numeric_embedding : {None, "piecewise_linear"}
-        Cut each column into `n_bins` pieces at the quantiles of the training rows
+        Cut each column into at most `n_bins` pieces at the quantiles of the training rows
         (`PiecewiseLinear`; Gorishniy et al. 2022, arXiv:2203.05556).
-    n_bins : int
+    n_bins : int or sequence of int
+        The same for all columns, or one number for each.
     seed : int
         Of the initial weights; the global generator is left as it was.
 
@@ -153,7 +154,7 @@ class RegressionNet(nn.Module):
         linear_bias=False,
         standardize=True,
         numeric_embedding=None,
-        n_bins=32,
+        n_bins=64,
         seed=0,
     ):
         super().__init__()
@@ -165,8 +166,7 @@ class RegressionNet(nn.Module):
         self.feature_names = self.target_names = None
         self.units = {}
         self.x_scaler, self.y_scaler = Scaler(c["n_features"]), Scaler(c["n_targets"])
-        bins = c["n_features"], c["n_bins"]
-        self.embedding = PiecewiseLinear(*bins) if c["numeric_embedding"] else None
+        self.embedding = PiecewiseLinear(c["n_bins"]) if c["numeric_embedding"] else None
         n_inputs = self.embedding.n_outputs if self.embedding else c["n_features"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -245,10 +245,15 @@ class RegressionNet(nn.Module):
                 "use predict(), call eval() first, or pass at least two rows"
             )
 
+    def batch_norms(self):
+        """The BatchNorm modules that there are, from the input to the head."""
+        norms = [self.input_norm, *(layer.norm for layer in self.layers)]
+        return [norm for norm in norms if norm is not None]
+
     @property
     def uses_batch_statistics(self):
         """Whether the network has BatchNorm, and so needs two rows or more in train mode."""
-        return self.config["input_norm"] or (self.config["batch_norm"] and len(self.layers) > 0)
+        return len(self.batch_norms()) > 0
 
     def predict(self, X, batch_size=65536):
         """Predictions in the targets' units, always in eval mode.
@@ -336,7 +341,7 @@ class RegressionNet(nn.Module):
             with torch.device("meta"):  # no memory is taken before the shapes are known to agree
                 net = cls(**about["config"])
             net.load_state_dict(tensors, assign=True)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
             raise ValueError(f"{path} cannot be read as a {cls.__name__}: {error}") from error
         for attribute in ("feature_names", "target_names"):
             names = about[attribute]
@@ -348,9 +353,12 @@ class RegressionNet(nn.Module):
 @contextmanager
 def evaluating(net):
     """Eval mode for a while; afterwards every module is in the mode in which it was."""
-    training = [module for module in net.modules() if module.training]
+    # Batch norms alone care about the mode, and asking every module takes longer than a pass.
+    training = [module for module in (net, *net.batch_norms()) if module.training]
+    for module in training:
+        module.training = False
     try:
-        yield net.eval()
+        yield net
     finally:
         for module in training:
             module.training = True
@@ -388,8 +396,16 @@ def _checked(**options):
     return options | {
         "hidden": [count_of("a width in hidden", width) for width in o["hidden"]],
         "bn_momentum": float(o["bn_momentum"]),
-        **{name: count_of(name, o[name]) for name in ("n_features", "n_targets", "n_bins")},
+        **{name: count_of(name, o[name]) for name in ("n_features", "n_targets")},
+        "n_bins": _bins(o["n_bins"], o["n_features"]) if o["numeric_embedding"] else None,
     }
+
+
+def _bins(n_bins, n_features):
+    each = [n_bins] * n_features if np.ndim(n_bins) == 0 else list(n_bins)
+    if len(each) != n_features:
+        raise ValueError(f"n_bins has {len(each)} numbers for {n_features} features")
+    return [count_of("n_bins", n) for n in each]
 
 
 def count_of(name, value):
