@@ -15,6 +15,9 @@ from torch import nn
 class PiecewiseLinear(nn.Module):
     """Each column, and for each of its bins a column: 0 before it, 1 past it, the share within.
 
+    The training rows' mean is taken off those shares: networks learn faster from columns that
+    are centred.
+
     Parameters
     ----------
     n_bins : sequence of int
@@ -36,6 +39,7 @@ class PiecewiseLinear(nn.Module):
         self.register_buffer("column", column)  # whose bin it is
         self.register_buffer("left", torch.zeros(sum(n_bins)))
         self.register_buffer("width", torch.full((sum(n_bins),), torch.inf))
+        self.register_buffer("mean", torch.zeros(sum(n_bins)))
         self.register_buffer("is_set", torch.tensor(False))
 
     def set(self, x):
@@ -47,11 +51,14 @@ class PiecewiseLinear(nn.Module):
             # Where many rows share a value, quantiles coincide: the bins left over stay 0.
             left[: len(borders) - 1] = borders[:-1]
             width[: len(borders) - 1] = borders.diff()
+        self.mean.copy_(self._shares(x.to(self.left)).mean(0))
         self.is_set.fill_(True)
 
     def forward(self, x):
-        shares = (x[..., self.column] - self.left) / self.width
-        return torch.cat([x, shares.clamp_(0, 1)], dim=-1)
+        return torch.cat([x, self._shares(x) - self.mean], dim=-1)
+
+    def _shares(self, x):
+        return ((x[..., self.column] - self.left) / self.width).clamp_(0, 1)
 
 
 def borders_of(column, n_bins):

@@ -156,7 +156,7 @@ class EnsembleNet(RegressionNet):
         x = x.expand(len(self), *x.shape[-2:]).transpose(1, 2)
         return self._through(x).transpose(1, 2)
 
-    def predict(self, X, batch_size=65536, *, return_std=False):
+    def predict(self, X, batch_size=8192, *, return_std=False):
         """The members' mean prediction in the targets' units, always in eval mode.
 
         Parameters
@@ -181,6 +181,6 @@ class EnsembleNet(RegressionNet):
         mean = members.mean(0)
         return (mean, members.std(0)) if return_std else mean
 
-    def predict_members(self, X, batch_size=65536):
+    def predict_members(self, X, batch_size=8192):
         """Each member's own prediction, shape (n_members, n_rows, n_targets)."""
         return self._predict(X, batch_size)

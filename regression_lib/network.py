@@ -39,21 +39,26 @@ class Scaler(nn.Module):
         return z * self.scale + self.mean
 
 
-class Layer(nn.Module):
-    """One hidden layer: activation(norm(linear(x))), plus x itself where `skip` is set."""
+class Layer(nn.Sequential):
+    """One hidden layer: activation(norm(linear(x))), plus x itself where `skip` is set.
+
+    Without a `norm` (None) there is no such module, and none is asked for on the way.
+    """
 
     def __init__(self, linear, norm, activation, *, skip):
         super().__init__()
         self.linear = linear
-        self.norm = norm
+        if norm is not None:
+            self.norm = norm
         self.activation = activation
         self.skip = skip
 
+    def batch_norm(self):
+        """Its BatchNorm, or None."""
+        return self._modules.get("norm")
+
     def forward(self, x):
-        z = self.linear(x)
-        if self.norm is not None:
-            z = self.norm(z)
-        z = self.activation(z)
+        z = super().forward(x)
         return x + z if self.skip else z
 
 
@@ -247,7 +252,7 @@ class RegressionNet(nn.Module):
 
     def batch_norms(self):
         """The BatchNorm modules that there are, from the input to the head."""
-        norms = [self.input_norm, *(layer.norm for layer in self.layers)]
+        norms = [self.input_norm, *(layer.batch_norm() for layer in self.layers)]
         return [norm for norm in norms if norm is not None]
 
     @property
@@ -255,7 +260,7 @@ class RegressionNet(nn.Module):
         """Whether the network has BatchNorm, and so needs two rows or more in train mode."""
         return len(self.batch_norms()) > 0
 
-    def predict(self, X, batch_size=65536):
+    def predict(self, X, batch_size=8192):
         """Predictions in the targets' units, always in eval mode.
 
         Parameters
@@ -279,6 +284,8 @@ class RegressionNet(nn.Module):
         rows = as_matrix(X, "X", columns=self.feature_names or self.config["n_features"])
         x = torch.as_tensor(rows).to(self.head.weight)
         with evaluating(self), torch.no_grad():
+            if len(x) <= batch_size:
+                return self(x).cpu().numpy()
             parts = [self(part).cpu().numpy() for part in x.split(batch_size)]
         return np.concatenate(parts, axis=-2)
 

@@ -162,10 +162,11 @@ def fold_batch_norm(net):
         If the network has no hidden BatchNorm to fold.
     """
     folded = copy.deepcopy(net).eval()
-    pairs = [layer for layer in folded.layers if layer.norm is not None]
+    pairs = [layer for layer in folded.layers if layer.batch_norm() is not None]
     if not pairs:
         raise ValueError(f"no hidden BatchNorm to fold in {net!r}")
     for layer in pairs:
-        layer.linear, layer.norm = fold_pair(layer.linear, layer.norm), None
+        layer.linear = fold_pair(layer.linear, layer.norm)
+        del layer.norm
     folded.config["batch_norm"] = False
     return folded

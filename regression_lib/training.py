@@ -199,7 +199,7 @@ class _Run:
             loss = self._loss(*(part[rows] for part in self.train))
             self._stop_if_diverged(loss, "training", epoch)
             self.descent.gradient.zero_()
-            loss.backward(torch.ones_like(loss))
+            loss.sum().backward()
             self.descent.step(share(step, n_steps))
             total = total + loss.detach() * (rows.shape[-1] / n_rows)
         valid_loss = self._validation_loss(epoch)

@@ -18,15 +18,9 @@ def made(x, *n_bins):
 def test_by_hand():
     embedding = made(torch.tensor([[0.0], [1.0], [2.0], [4.0]]), 3)
     x = torch.tensor([[-1.0], [0.0], [0.5], [2.0], [3.0], [9.0]])
-    expected = [
-        [-1, 0, 0, 0],
-        [0, 0, 0, 0],
-        [0.5, 0.5, 0, 0],
-        [2, 1, 1, 0],
-        [3, 1, 1, 0.5],
-        [9, 1, 1, 1],
-    ]
-    assert embedding(x).tolist() == expected
+    shares = [[0, 0, 0], [0, 0, 0], [0.5, 0, 0], [1, 1, 0], [1, 1, 0.5], [1, 1, 1]]
+    means = [0.75, 0.5, 0.25]  # of the shares of 0, 1, 2 and 4, which are taken off
+    assert torch.equal(embedding(x), torch.cat([x, torch.tensor(shares) - torch.tensor(means)], 1))
 
 
 def test_borders_are_the_quantiles():
@@ -35,16 +29,17 @@ def test_borders_are_the_quantiles():
     edges = KBinsDiscretizer(8, strategy="quantile", quantile_method="linear").fit(x).bin_edges_[0]
     assert embedding.left.numpy() == pytest.approx(edges[:-1], rel=1e-5)
     assert (embedding.left + embedding.width).numpy() == pytest.approx(edges[1:], rel=1e-5)
-    # Each share is the same for as many rows, so its mean falls evenly from bin to bin.
-    means = embedding(torch.as_tensor(x, dtype=torch.float32))[:, 1:].mean(0)
-    assert (means.diff() < 0).all()
+    shares = embedding(torch.as_tensor(x, dtype=torch.float32))[:, 1:]
+    assert shares.mean(0).abs().max() < 1e-5
+    assert (shares + embedding.mean).min() == 0
 
 
 def test_few_values_take_few_bins():
     x = torch.tensor([[0.0, 5.0, 7.0], [1.0, 5.0, 7.0], [1.0, 6.0, 7.0], [1.0, 9.0, 7.0]])
     embedding = made(x, 4, 4, 2)
     assert embedding(x).shape == (4, 3 + 10)
-    yes_no, steps, constant = embedding(x)[:, 3:].split([4, 4, 2], dim=1)
+    shares = embedding(x)[:, 3:] + embedding.mean
+    yes_no, steps, constant = shares.split([4, 4, 2], dim=1)
     assert yes_no.tolist() == [[0, 0, 0, 0]] + [[1, 0, 0, 0]] * 3
     assert steps[3].tolist() == [1, 1, 0, 0]
     assert constant.abs().sum() == 0
