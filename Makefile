@@ -4,8 +4,9 @@ PORT ?= 8000
 BIN := .venv/bin
 READY := .venv/.ready
 PAGE := _build/html/index.html
+PEERS := .venv-bench
 
-.PHONY: help book serve test lab notebooks accuracy lint lock clean
+.PHONY: help book serve test lab notebooks accuracy speed lint lock clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
 
@@ -36,6 +37,14 @@ notebooks: $(READY)  ## run every notebook and save its outputs, the same bytes 
 accuracy: $(READY)   ## measure the accuracy table anew (minutes)
 	$(BIN)/python benchmarks/accuracy.py
 
+$(PEERS)/.ready: benchmarks/requirements.txt pyproject.toml
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+speed: $(PEERS)/.ready  ## measure speed and memory beside peers, in their own environment
+	OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/speed.py
+
 lint: $(READY)   ## style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check regression_lib tests benchmarks tools book/_ext
 
@@ -43,4 +52,4 @@ lock:            ## pin the newest environment that pyproject.toml allows
 	$(PYTHON) tools/lock.py
 
 clean:           ## remove what was built
-	rm -rf _build .pytest_cache
+	rm -rf _build .pytest_cache $(PEERS)

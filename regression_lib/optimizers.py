@@ -54,11 +54,18 @@ class Descent:
         One rate for all weights, or one for each slice of every parameter's first dimension,
         that is, for each member of an ensemble.
     weight_decay : float
+
+    Raises
+    ------
+    ValueError
+        If every parameter is frozen.
     """
 
     def __init__(self, net, optimizer, lr, weight_decay):
         self.optimizer, self.weight_decay = optimizer, weight_decay
         self.parameters = [p for p in net.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError("nothing to train: every parameter is frozen (requires_grad=False)")
         self.weights = torch.cat([p.detach().flatten() for p in self.parameters])
         self.gradient, self.momentum, self.square = torch.zeros(3, len(self.weights)).to(
             self.weights
@@ -77,7 +84,7 @@ class Descent:
         """The members' rates, repeated for each of their weights."""
         rates = torch.empty_like(self.weights)
         for window in self._windows(rates):
-            window.copy_(torch.tensor(lr).view(-1, *[1] * (window.ndim - 1)))
+            window.copy_(torch.tensor(lr, dtype=torch.float64).view(-1, *[1] * (window.ndim - 1)))
         return rates
 
     def step(self, share=1.0):

@@ -125,6 +125,71 @@ class TestHistory:
         assert history.best_epoch == 4
 
 
+class TestAgain:
+    def test_a_network_trained_again_keeps_its_scales(self):
+        X, y = data()
+        network = net()
+        fit(network, X, y, epochs=30, lr=0.01)
+        error = ((network.predict(X) - y) ** 2).mean()
+        scale = network.x_scaler.scale.clone()
+        fit(network, 2 * X, y, epochs=1, lr=1e-9)
+        assert torch.equal(network.x_scaler.scale, scale)
+        assert ((network.predict(X) - y) ** 2).mean() < 1.5 * error
+
+    def test_a_callback_sees_each_epoch_and_may_end_it_all(self):
+        seen = []
+
+        def look(history):
+            seen.append((len(history), history.frame.validation_loss.iloc[-1]))
+            if len(history) == 3:
+                raise StopIteration
+
+        network = net()
+        with pytest.raises(StopIteration):
+            fit(network, *data(), validation=data(seed=3), callback=look, epochs=9)
+        assert [number for number, _ in seen] == [1, 2, 3]
+        z = (data(seed=3)[1] - network.predict(data(seed=3)[0])) / network.y_scaler.scale.numpy()
+        assert (z**2).mean() == pytest.approx(min(loss for _, loss in seen), rel=1e-4)
+
+
+class TestSampleWeight:
+    def test_weights_of_one_change_nothing(self):
+        a, b = net(), net()
+        fit(a, *data(), **SMALL)
+        fit(b, *data(), sample_weight=np.full(200, 7.0), **SMALL)
+        for name, value in weights(a).items():
+            torch.testing.assert_close(weights(b)[name], value, rtol=1e-3, atol=1e-4)
+
+    def test_a_weight_of_two_is_a_row_that_comes_twice(self):
+        """Without batches and batch norm it is the same sum of squares, and so the same net."""
+        X, y = data(40)
+        counts = np.arange(40) % 3
+        a, b = (net(batch_norm=False).double() for _ in "ab")
+        options = {"epochs": 20, "batch_size": 1000}
+        fit(a, X, y, sample_weight=counts, **options)
+        fit(b, X.repeat(counts, 0), y.repeat(counts, 0), **options)
+        assert a.predict(X) == pytest.approx(b.predict(X), rel=1e-9)
+
+    def test_a_validation_fraction_takes_its_weights_along(self):
+        X, y = data()
+        rare = np.where(np.arange(200) < 20, 1.0, 1e-9)
+        history = fit(net(), X, y, sample_weight=rare, validation=0.5, **SMALL)
+        assert np.isfinite(history.frame.validation_loss).all()
+
+    @pytest.mark.parametrize(
+        ("weight", "words"),
+        [
+            (np.ones(3), r"shape \(3,\), X has 200 rows"),
+            (-np.ones(200), "at least 0; it goes from -1.0"),
+            (np.zeros(200), "zero for every row"),
+            (np.full(200, np.nan), "must be finite"),
+        ],
+    )
+    def test_wrong_weights(self, weight, words):
+        with pytest.raises(ValueError, match=words):
+            fit(net(), *data(), sample_weight=weight, **SMALL)
+
+
 class TestReproducible:
     def test_seeds_decide_and_the_global_generators_stay(self):
         torch_state = torch.get_rng_state()
