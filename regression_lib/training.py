@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from regression_lib.checks import as_matrix
-from regression_lib.data import Dataset
 from regression_lib.ensemble import SHARED, EnsembleNet
 from regression_lib.history import History
 from regression_lib.network import count_of, evaluating
 from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent
 from regression_lib.progress import known_kind, track
+from regression_lib.rows import find_device, training_rows
 from regression_lib.storage import write_whole
 
+CHECKPOINT = "regression_lib checkpoint 2"
 AT_ONCE = 8192  # validation rows that are predicted together: it bounds the memory
 
 
@@ -122,7 +122,8 @@ def fit(
     if batch_size == 1 and net.uses_batch_statistics:
         raise ValueError("batch_size=1: BatchNorm needs two rows or more in train mode")
     first_seed = np.ravel(options["seed"])[0]
-    train, valid = _rows(net, X, y, validation, sample_weight, first_seed, _device(net, device))
+    device = find_device(net, device)
+    train, valid = training_rows(net, X, y, validation, sample_weight, first_seed, device)
     run = _Run(net, train, valid, options)
     try:
         if resume and Path(checkpoint).exists():
@@ -267,7 +268,7 @@ class _Run:
 
     def save(self, path):
         state = {
-            "format": "regression_lib checkpoint 2",
+            "format": CHECKPOINT,
             "task": self._task(),
             "net": self.net.state_dict(),
             "descent": self.descent.state(),
@@ -283,6 +284,8 @@ class _Run:
         """Take up the state in a checkpoint of this very task: same options, network and rows."""
         try:
             state = torch.load(path, weights_only=True, map_location=self.train[0].device)
+            if state["format"] != CHECKPOINT:
+                raise ValueError(f"its format is {state['format']!r}, not {CHECKPOINT!r}")
             task = state["task"]
         except Exception as error:  # torch raises many kinds for a file that is not its own
             raise ValueError(f"{path} is not a checkpoint of fit: {error}") from error
@@ -303,115 +306,6 @@ class _Run:
         rows = [*self.train, *(self.valid or ())]
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in rows)).hexdigest()
         return {**self.options, "network": repr(self.net.config), "rows": digest[:16]}
-
-
-def _rows(net, X, y, validation, sample_weight, seed, device):
-    """Checked and standardised tensors to train on and to judge by: (x, y) or (x, y, weight)."""
-    names, targets, units = None, None, {}
-    if isinstance(X, Dataset):
-        if y is not None:
-            raise TypeError("a Dataset brings its own targets: leave y out")
-        names, targets, units = X.feature_names, X.target_names, X.units
-        X, y = X.X, X.y
-    elif hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
-        names = tuple(X.columns)
-    train = _matrices(net, X, y, "", names)
-    if sample_weight is not None:
-        train = _weighted(*train, sample_weight)
-    held_out = None
-    if isinstance(validation, (float, int)) and not isinstance(validation, bool):
-        train, held_out = _hold_out(train, validation, seed)
-    elif validation is not None:
-        pair = (validation.X, validation.y) if isinstance(validation, Dataset) else validation
-        held_out = _matrices(net, *pair, "validation ", names)
-    if net.uses_batch_statistics and len(train[0]) < 2:
-        raise ValueError("one row to train on: BatchNorm needs two rows or more in train mode")
-    net.to(device)
-    _set_scales(net, *train)
-    net.feature_names, net.target_names, net.units = names, targets, units
-    return _to_tensors(net, *train), held_out and _to_tensors(net, *held_out)
-
-
-def _weighted(x, y, sample_weight):
-    """The rows that count, with their weights as a column."""
-    weight = np.asarray(sample_weight, dtype=float)
-    if weight.shape != (len(x),):
-        raise ValueError(f"sample_weight has shape {weight.shape}, X has {len(x)} rows")
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        raise ValueError(
-            f"sample_weight must be finite and at least 0; it goes from {weight.min()} to "
-            f"{weight.max()}"
-        )
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every row: nothing is left to train on")
-    counts = weight > 0
-    return x[counts], y[counts], weight[counts, None]
-
-
-def _hold_out(rows, fraction, seed):
-    # Loaded when used: scikit-learn takes longer to import than the rest of the library.
-    from sklearn.model_selection import train_test_split
-
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation as a fraction must be in (0, 1), got {fraction}")
-    parts = train_test_split(*rows, test_size=fraction, random_state=seed)
-    return parts[::2], parts[1::2]
-
-
-def _set_scales(net, x, y, weight=None):
-    """Learn the scales, and the borders of bins; what an earlier training has learnt stays."""
-    from sklearn.preprocessing import StandardScaler
-
-    for scaler, values in [(net.x_scaler, x), (net.y_scaler, y)]:
-        if net.config["standardize"] and not scaler.is_set:
-            counts = None if weight is None else weight.ravel()
-            statistics = StandardScaler().fit(values, sample_weight=counts)
-            scaler.set(statistics.mean_, statistics.scale_)
-    if net.embedding is not None and not net.embedding.is_set:
-        net.embedding.set(net.x_scaler(torch.as_tensor(x).to(net.head.weight)))
-
-
-def _matrices(net, X, y, which, names):
-    """X and y as float matrices that fit the network, or an error that says which does not."""
-    n_features, n_targets = net.config["n_features"], net.config["n_targets"]
-    if y is None:
-        raise TypeError(f"{which}y is missing: pass the targets, or a Dataset as X")
-    shape = y.shape if hasattr(y, "shape") else np.shape(y)
-    if len(shape) == 1:
-        raise ValueError(
-            f"{which}y has shape ({shape[0]},), the network's output ({shape[0]}, {n_targets}): "
-            f"subtracting them would pair every row with every other; pass y.reshape(-1, 1), "
-            f"or y.to_frame() of a Series"
-        )
-    known = names if names is not None and len(names) == n_features else n_features
-    x = as_matrix(X, f"{which}X", columns=known)
-    y = as_matrix(y, f"{which}y", columns=n_targets)
-    if len(x) != len(y):
-        raise ValueError(f"{which}X has {len(x)} rows, {which}y has {len(y)}: they must agree")
-    return x, y
-
-
-def _to_tensors(net, x, y, weight=None):
-    x, y = (torch.as_tensor(values).to(net.head.weight) for values in (x, y))
-    rows = net.x_scaler(x), net.y_scaler(y)
-    return rows if weight is None else (*rows, torch.as_tensor(weight / weight.mean()).to(x))
-
-
-def _device(net, name):
-    """The device by that name, if this machine has it; without a name, where the network is."""
-    if name is None:
-        return net.head.weight.device
-    here = ["cpu"]
-    here += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    here += ["mps"] if torch.backends.mps.is_available() else []
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"unknown device {name!r}; here there are: {', '.join(here)}") from error
-    full = "cuda:0" if str(device) == "cuda" else str(device)
-    if full not in here and device.type not in [h for h in here if ":" not in h]:
-        raise ValueError(f"device {name!r} is not on this machine; here: {', '.join(here)}")
-    return device
 
 
 def _copy(net):
