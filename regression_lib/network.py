@@ -141,7 +141,7 @@ class RegressionNet(nn.Module):
     Examples
     --------
     >>> RegressionNet(4, hidden=(64, 64))
-    RegressionNet(4 → 64 → 64 → 1, relu, batch_norm, 4,737 parameters)
+    RegressionNet(4 → 64 → 64 → 1, relu, batch_norm, 4,673 parameters)
     """
 
     def __init__(

@@ -92,6 +92,7 @@ def plot_history(history, ax=None):
         ax.plot(best, valid[best], "o", color=ORANGE, label="best validation")
         words += f", validation reaches its best, {valid[best]:.3f}, at epoch {best}"
     _plain_log(ax.yaxis)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="epoch", ylabel="mean squared error\n(standardised target)")
     ax.legend()
     return describe(ax, words + ".")
@@ -165,11 +166,12 @@ def plot_search(search, ax=None):
         shown = np.isfinite(high)
         ax.plot(trials, np.where(np.isfinite(middle), middle, np.nan), "--", color=GREY)
         ax.fill_between(trials[shown], low[shown], high[shown], color=GREY, alpha=0.25, lw=0)
-        ax.lines[-1].set_label("random search, 80 % of orders")
+        ax.lines[-1].set_label("random search: median, 80 % of orders")
         words += f"; random search reaches {middle[-1]:.4f} in {len(middle)} trials"
     best = np.minimum.accumulate(losses["tpe"])
     ax.plot(np.arange(1, len(best) + 1), np.where(np.isfinite(best), best, np.nan), color=BLUE)
     ax.lines[-1].set_label("TPE")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="trials", ylabel="lowest mean squared error so far\n(standardised target)")
     ax.legend()
     return describe(ax, f"{words}; TPE reaches {best[-1]:.4f} in {len(best)}.")
