@@ -15,10 +15,6 @@ import torch
 def as_matrix(values, what, columns=None, dtype=np.float64):
     """Turn a table of any kind into a matrix of finite numbers, or say why it is none.
 
-    Most accidents with networks are accidents with their input, and PyTorch reports them late or
-    not at all: one NaN spoils the running statistics of batch normalisation for ever. So every
-    table passes this gate first.
-
     Parameters
     ----------
     values : DataFrame, array, tensor or nested list, shape (n_rows, n_columns)

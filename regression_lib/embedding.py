@@ -44,7 +44,7 @@ class PiecewiseLinear(nn.Module):
 
     def set(self, x):
         """Put the borders where x, shape (n_rows, n_features), has its values."""
-        columns = x.double().cpu().T
+        columns = x.cpu().double().T
         lefts, widths = self.left.split(self.n_bins), self.width.split(self.n_bins)
         for column, n_bins, left, width in zip(columns, self.n_bins, lefts, widths, strict=True):
             borders = borders_of(column, n_bins)

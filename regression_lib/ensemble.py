@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from regression_lib.network import RegressionNet, count_of
+from regression_lib.network import RegressionNet, count_of, seed_of
 
 SHARED = ("x_scaler.", "y_scaler.", "embedding.")  # one for all members; the rest is K-fold
 
@@ -86,7 +86,7 @@ class EnsembleNet(RegressionNet):
     def __init__(self, n_members, n_features, n_targets=1, *, seed=0, **options):
         nn.Module.__init__(self)
         k = count_of("n_members", n_members)
-        seeds = [seed + i for i in range(k)] if np.ndim(seed) == 0 else [int(s) for s in seed]
+        seeds = [seed + i for i in range(k)] if np.ndim(seed) == 0 else [seed_of(s) for s in seed]
         if len(seeds) != k:
             raise ValueError(f"{k} members need one seed or {k} seeds, got {len(seeds)}")
         alone = RegressionNet(n_features, n_targets, **options)

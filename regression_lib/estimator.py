@@ -4,6 +4,10 @@ It asks for nothing but X and y: it scales both, sizes its batches, holds rows o
 trains one network or many at once, and keeps the best weights.
 """
 
+import copy
+import math
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
@@ -11,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.network import RegressionNet, count_of
+from regression_lib.rows import as_pair
 from regression_lib.training import fit
 
 # What scikit-learn's check_estimator asks for and this estimator does not promise, with reasons.
@@ -56,14 +61,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     schedule : {"one_cycle", "cosine", "constant"}
     optimizer : {"adamw", "adam", "sgd"}
     weight_decay : float
-    validation_fraction : float
+    validation_fraction : float or None
         The share of the rows that is held out to find the best epoch; 0, or a share of less
         than one row, for none: the last epoch's weights are then kept.
     patience : int, optional
         Stop after so many epochs without a better validation loss.
     warm_start : bool
-        Let `fit` go on from the weights and scales of the last `fit`, where the numbers of
-        features and targets are the same.
+        Let `fit` go on from the weights and scales of the last `fit`, unless the number of
+        targets or an option of the network has changed.
     random_state : int, RandomState instance or None
         Of the initial weights, the batches and the held-out rows.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
@@ -165,19 +170,21 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2, reset=not again
         )
         y = np.asarray(y, dtype=float)
-        self._one_target = y.ndim == 1
-        y = y.reshape(len(y), -1)
+        one_target, y = y.ndim == 1, _columns(y)
         random = check_random_state(self.random_state)
         n_members = count_of("n_members", self.n_members)
         seeds = random.randint(np.iinfo(np.int32).max, size=n_members).tolist()
-        if not (again and self._fits(self.net_, y.shape[1])):
-            self.net_ = self._network(X, y.shape[1], seeds)
-        self.n_outputs_ = y.shape[1]
+        again = again and self._is_of(self.net_, y.shape[1])
+        # What fails leaves the estimator as it was: so another network until all is well.
+        net = copy.deepcopy(self.net_) if again else self._network(X, y.shape[1], seeds)
         training = self._training(len(X), seeds, validation)
-        self.history_ = fit(
-            self.net_, X, y, sample_weight=sample_weight, callback=callback, **training
-        )
-        self.n_iter_ = len(self.history_)
+        history = fit(net, X, y, sample_weight=sample_weight, callback=callback, **training)
+        if history.stopped == "interrupted":
+            if len(history) == 0:
+                raise KeyboardInterrupt
+            warnings.warn(f"interrupted after {len(history)} epochs", stacklevel=2)
+        self.net_, self.history_, self.n_iter_ = net, history, len(history)
+        self.n_outputs_, self._one_target = y.shape[1], one_target
         return self
 
     def predict(self, X, return_std=False):
@@ -216,24 +223,30 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             return RegressionNet(X.shape[1], n_targets, seed=seeds[0], **options)
         return EnsembleNet(self.n_members, X.shape[1], n_targets, seed=seeds, **options)
 
-    def _fits(self, net, n_targets):
+    def _is_of(self, net, n_targets):
+        """Whether a network is what the options describe, so that its training can go on."""
+        names = ["activation", "batch_norm", "residual", "numeric_embedding"]
+        options = {name: getattr(self, name) for name in names}
+        options |= {"n_targets": n_targets, "hidden": list(self.hidden)}
         members = len(net) if isinstance(net, EnsembleNet) else 1
-        return net.config["n_targets"] == n_targets and members == self.n_members
+        return members == self.n_members and options.items() <= net.config.items()
 
     def _training(self, n_rows, seeds, validation):
         """The options of `fit`; those that are "auto" by the number of training rows."""
-        share, n_train = self.validation_fraction, n_rows
+        share, n_train = self.validation_fraction or 0, n_rows
         if not 0 <= share < 1:
             raise ValueError(f"validation_fraction must be in [0, 1), got {share}")
         if validation is not None:
-            validation = self._held_out(*validation)
+            X_held, y_held = as_pair(validation)
+            validation = validate_data(self, X_held, reset=False), _columns(y_held)
         elif int(n_rows * share) > 0:
             validation, n_train = share, n_rows - int(n_rows * share)
         size, epochs = self.batch_size, self.epochs
         if isinstance(size, str) and size == "auto":
             size = min(128, max(16, n_train // 16))
+        size = count_of("batch_size", size)
         if isinstance(epochs, str) and epochs == "auto":
-            epochs = max(16, -(-2000 * size // n_train))
+            epochs = max(16, math.ceil(2000 / math.ceil(n_train / size)))
         names = ["lr", "schedule", "optimizer", "weight_decay", "progress"]
         return {name: getattr(self, name) for name in names} | {
             "epochs": epochs,
@@ -244,15 +257,19 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             "device": self.device or "cpu",
         }
 
-    def _held_out(self, X, y):
-        X = validate_data(self, X, reset=False)
-        return X, np.asarray(y, dtype=float).reshape(len(X), -1)
-
     def _as_y(self, predicted):
         predicted = predicted.astype(np.float64)
         return predicted[:, 0] if self._one_target else predicted
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _columns(y):
+    y = np.asarray(y, dtype=float)
+    return y[:, None] if y.ndim == 1 else y

@@ -2,15 +2,26 @@
 
 from dataclasses import dataclass, field
 from html import escape
+from typing import NamedTuple
 
-COLUMNS = ("epoch", "member", "train_loss", "validation_loss", "lr", "seconds")
+
+class Row(NamedTuple):
+    """One epoch of one network; of an ensemble, of one member."""
+
+    epoch: int
+    member: int
+    train_loss: float
+    validation_loss: float
+    lr: float
+    seconds: float
 
 
 @dataclass
 class History:
     """One row an epoch, and how the training ended; of an ensemble, one row for each member.
 
-    ``history[k]`` is the history of member k alone, as ``net[k]`` is its network.
+    ``history[k]`` is the history of member k alone, as ``net[k]`` is its network. It ends where
+    the member's patience ran out, though others may have gone on.
 
     Attributes
     ----------
@@ -24,7 +35,7 @@ class History:
     n_members : int or None
     """
 
-    rows: list = field(default_factory=list, repr=False)
+    rows: list[Row] = field(default_factory=list, repr=False)
     stopped: str = "finished"
     n_members: int | None = None
 
@@ -32,12 +43,12 @@ class History:
     def frame(self):
         import pandas as pd
 
-        frame = pd.DataFrame(self.rows, columns=COLUMNS)
+        frame = pd.DataFrame(self.rows, columns=Row._fields)
         return frame.drop(columns="member") if self.n_members is None else frame
 
     def __len__(self):
         """How many epochs there were."""
-        return len(self.rows) // (self.n_members or 1)
+        return self.rows[-1].epoch if self.rows else 0
 
     def __getitem__(self, k):
         if self.n_members is None:
@@ -45,7 +56,7 @@ class History:
         if not -self.n_members <= k < self.n_members:
             raise IndexError(f"there is no member {k}: the ensemble has {self.n_members}")
         k %= self.n_members
-        return History([row for row in self.rows if row[1] == k], self.stopped)
+        return History([row for row in self.rows if row.member == k], self.stopped)
 
     @property
     def best_epoch(self):
@@ -60,14 +71,18 @@ class History:
         losses = self.frame.set_index("epoch")["validation_loss"]
         return int(losses.index[-1] if losses.isna().all() else losses.idxmin())
 
+    def last(self):
+        """The rows of the latest epoch: one, or one for each member that was still trained."""
+        return [row for row in self.rows[-(self.n_members or 1) :] if row.epoch == len(self)]
+
     @property
     def best(self):
         """The rows of the best epochs: one, or one for each member."""
         import pandas as pd
 
         members = [self] if self.n_members is None else list(self)
-        rows = [m.rows[m.best_epoch - m.rows[0][0]] for m in members if m.rows]
-        return pd.DataFrame(rows, columns=COLUMNS)
+        rows = [member.rows[member.best_epoch - 1] for member in members if member.rows]
+        return pd.DataFrame(rows, columns=Row._fields)
 
     def plot(self, ax=None):
         """Both losses against the epoch, the best epoch marked."""

@@ -88,6 +88,9 @@ INITS = {
 }
 
 
+FLAGS = ("batch_norm", "input_norm", "residual", "linear_bias", "standardize")
+
+
 class RegressionNet(nn.Module):
     """A fully connected regression network.
 
@@ -339,7 +342,7 @@ class RegressionNet(nn.Module):
         ------
         FileNotFoundError
         ValueError
-            If the file is cut short, is no model of this library, or is of a later version.
+            If the file is cut short, is no model of this library, or is of another version.
         """
         tensors, about = read_model(path)
         try:
@@ -389,6 +392,8 @@ def _shorten(widths):
 def _checked(**options):
     """The options as plain values, which JSON can hold, or an error that names the wrong one."""
     o = options
+    if np.ndim(o["hidden"]) != 1:
+        raise TypeError(f"hidden must list the widths, such as (64, 64), got {o['hidden']!r}")
     get_activation(o["activation"])
     for name, known in [("init", list(INITS)), ("numeric_embedding", [None, "piecewise_linear"])]:
         if o[name] not in known:
@@ -403,6 +408,8 @@ def _checked(**options):
     return options | {
         "hidden": [count_of("a width in hidden", width) for width in o["hidden"]],
         "bn_momentum": float(o["bn_momentum"]),
+        "seed": seed_of(o["seed"]),
+        **{name: bool(o[name]) for name in FLAGS},
         **{name: count_of(name, o[name]) for name in ("n_features", "n_targets")},
         "n_bins": _bins(o["n_bins"], o["n_features"]) if o["numeric_embedding"] else None,
     }
@@ -413,6 +420,15 @@ def _bins(n_bins, n_features):
     if len(each) != n_features:
         raise ValueError(f"n_bins has {len(each)} numbers for {n_features} features")
     return [count_of("n_bins", n) for n in each]
+
+
+def seed_of(value):
+    """A seed that every generator takes, or an error that names it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"seed must be a whole number, got {value!r}")
+    if not 0 <= value < 2**32:
+        raise ValueError(f"seed must be in [0, 2**32), got {value}")
+    return int(value)
 
 
 def count_of(name, value):

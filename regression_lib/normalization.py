@@ -87,9 +87,16 @@ def layer_statistics(net, x, bound=2.0):
         One row a layer in the order of the pass: `layer` (its name), `kind` (its class),
         `units`, `mean` (the largest |mean| of a unit over the batch), `sd` (the units' standard
         deviation, averaged) and `large` (the share of outputs with |output| > bound).
+
+    Raises
+    ------
+    TypeError
+        For an ensemble; pass one of its members.
     """
     import pandas as pd
 
+    if hasattr(net, "predict_members"):
+        raise TypeError("an ensemble has K units for each unit: look at one member, net[k]")
     probe, rows = copy.deepcopy(net), []
 
     def record(name, module):

@@ -15,6 +15,8 @@ from torch.optim.sgd import sgd
 
 def _one_cycle(step, n_steps):
     """From 1/25 up to 1 in the first 30 %, then down to 4e-6, along cosines."""
+    if n_steps == 1:  # PyTorch's would take it at 4e-6, and so learn nothing
+        return 1.0
     peak = 0.3 * n_steps - 1
     if step <= peak:
         return _cosine_between(1 / 25, 1, step / peak)

@@ -73,6 +73,8 @@ def plot_history(history, ax=None):
     -------
     matplotlib.axes.Axes
     """
+    if len(history) == 0:
+        raise ValueError("nothing to draw: no epoch has ended")
     ax, frame, many = _axes(ax), history.frame, history.n_members is not None
     by_epoch = frame.groupby("epoch")
     mean = by_epoch.mean()
@@ -155,6 +157,8 @@ def plot_search(search, ax=None):
         name: rows.loss.where(rows.state == "complete").fillna(np.inf).to_numpy()
         for name, rows in frame[frame.state.isin(["complete", "pruned"])].groupby("sampler")
     }
+    if "tpe" not in losses:
+        raise ValueError("nothing to draw: no trial has ended")
     words = "Line plot of the lowest validation loss so far"
     if "random" in losses:
         shuffled = np.tile(losses["random"], (500, 1))

@@ -24,14 +24,24 @@ def training_rows(net, X, y, validation, sample_weight, seed, device):
     if isinstance(validation, (float, int)) and not isinstance(validation, bool):
         train, held_out = _hold_out(train, validation, seed)
     elif validation is not None:
-        pair = (validation.X, validation.y) if isinstance(validation, Dataset) else validation
-        held_out = _matrices(net, *pair, "validation ", names)
+        held_out = _matrices(net, *as_pair(validation), "validation ", names)
     if net.uses_batch_statistics and len(train[0]) < 2:
         raise ValueError("one row to train on: BatchNorm needs two rows or more in train mode")
     net.to(device)
     _set_scales(net, *train)
     net.feature_names, net.target_names, net.units = names, targets, units
     return _to_tensors(net, *train), held_out and _to_tensors(net, *held_out)
+
+
+def as_pair(validation):
+    """X and y of validation rows, or an error that says what they must be."""
+    if isinstance(validation, Dataset):
+        return validation.X, validation.y
+    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        raise TypeError(
+            f"validation must be a Dataset or a pair (X, y), got {type(validation).__name__}"
+        )
+    return validation
 
 
 def _weighted(x, y, sample_weight):
@@ -68,9 +78,22 @@ def _set_scales(net, x, y, weight=None):
         if net.config["standardize"] and not scaler.is_set:
             counts = None if weight is None else weight.ravel()
             statistics = StandardScaler().fit(values, sample_weight=counts)
+            _refuse_narrow(statistics)
             scaler.set(statistics.mean_, statistics.scale_)
     if net.embedding is not None and not net.embedding.is_set:
         net.embedding.set(net.x_scaler(torch.as_tensor(x).to(net.head.weight)))
+
+
+def _refuse_narrow(statistics):
+    """float32 has seven digits: of a value that varies in the seventh alone, nothing is left."""
+    mean, scale = statistics.mean_, statistics.scale_
+    narrow = (np.abs(mean) > 1e5 * scale) & (statistics.var_ > 0)
+    if narrow.any():
+        column = int(narrow.argmax())
+        raise ValueError(
+            f"column {column} varies by {scale[column]:.3g} around {mean[column]:.8g}, too little "
+            f"for float32: subtract a constant from it first"
+        )
 
 
 def _matrices(net, X, y, which, names):

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-FORMAT, VERSION = "regression_lib", 1
+FORMAT, VERSION = "regression_lib", 2
 
 
 def write_whole(path, content):
@@ -44,7 +44,7 @@ def read_model(path):
     ------
     FileNotFoundError
     ValueError
-        If the file is cut short, is no model of this library, or is of a later version.
+        If the file is cut short, is no model of this library, or is of another version.
     """
     Path(path).stat()  # a missing file says so in its own words
     try:
@@ -63,9 +63,7 @@ def read_model(path):
         version = about["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} has a description that cannot be read: {error!r}") from error
-    if version > VERSION:
-        raise ValueError(
-            f"{path} has format {version}, this regression_lib reads up to {VERSION}: install a "
-            f"newer regression_lib"
-        )
+    if version != VERSION:
+        cure = "install a newer regression_lib" if version > VERSION else "train the model again"
+        raise ValueError(f"{path} has format {version}, not {VERSION}: {cure}")
     return tensors, about

@@ -9,6 +9,8 @@ import hashlib
 import io
 import math
 import time
+import warnings
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
 
@@ -17,8 +19,8 @@ import torch
 from torch.nn import functional as F
 
 from regression_lib.ensemble import SHARED, EnsembleNet
-from regression_lib.history import History
-from regression_lib.network import count_of, evaluating
+from regression_lib.history import History, Row
+from regression_lib.network import count_of, evaluating, seed_of
 from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent
 from regression_lib.progress import known_kind, track
 from regression_lib.rows import find_device, training_rows
@@ -107,20 +109,20 @@ def fit(
     -----
     Ctrl-C ends the training with the best weights so far; `History.stopped` says so.
 
+    A member of an ensemble whose loss became NaN or infinite keeps the weights of before, and a
+    RuntimeWarning names it.
+
     Small networks train fastest on one thread, above all on a busy machine:
     ``torch.set_num_threads(1)`` before the first training.
     """
-    members = len(net) if isinstance(net, EnsembleNet) else None
     options = _checked(
-        members, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed
+        net, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed
     )
     progress = known_kind(progress)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience} needs validation rows to judge by")
-    if batch_size == 1 and net.uses_batch_statistics:
-        raise ValueError("batch_size=1: BatchNorm needs two rows or more in train mode")
     first_seed = np.ravel(options["seed"])[0]
     device = find_device(net, device)
     train, valid = training_rows(net, X, y, validation, sample_weight, first_seed, device)
@@ -157,13 +159,13 @@ class _Best:
         self.patience = math.inf if patience is None else patience
         self.weights = _copy(net)
 
-    def see(self, net, loss):
-        if loss is None:
-            self.weights = _copy(net)
-            return
-        better = (loss < self.loss) & (self.age < self.patience)
-        self.age = torch.where(better, 0, self.age + 1)
-        self.loss = torch.where(better, loss, self.loss)
+    def see(self, net, train_loss, valid_loss):
+        if valid_loss is None:  # the last epoch is the best, unless it was the end of a member
+            better = train_loss.isfinite()
+        else:
+            better = (valid_loss < self.loss) & self.looks()
+            self.age = torch.where(better, 0, self.age + 1)
+            self.loss = torch.where(better, valid_loss, self.loss)
         if better.all():
             self.weights = _copy(net)
         elif better.any():
@@ -171,8 +173,12 @@ class _Best:
                 if not name.startswith(SHARED):
                     self.weights[name][better] = value[better]
 
+    def looks(self):
+        """Whether patience is left: one answer, or one for each member."""
+        return self.age < self.patience
+
     def is_old(self):
-        return bool((self.age >= self.patience).all())
+        return not self.looks().any()
 
 
 class _Run:
@@ -180,11 +186,12 @@ class _Run:
 
     def __init__(self, net, train, valid, options):
         self.net, self.train, self.valid, self.options = net, train, valid, options
-        self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
         seeds = options["seed"] if isinstance(options["seed"], list) else [options["seed"]]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.history = History(n_members=len(net) if isinstance(net, EnsembleNet) else None)
         self.best = _Best(net, self.history.n_members, options["patience"])
+        # Last, since from here on the network's tensors are windows, until `end`.
+        self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
 
     def epochs_left(self):
         over = self.best.is_old()  # resumed after it had stopped early
@@ -203,9 +210,11 @@ class _Run:
             loss.sum().backward()
             self.descent.step(share(step, n_steps))
             total = total + loss.detach() * (rows.shape[-1] / n_rows)
-        valid_loss = self._validation_loss(epoch)
-        self.best.see(self.net, valid_loss)
-        self._record(epoch, total, valid_loss, share(step, n_steps), time.perf_counter() - start)
+        total, valid_loss = total.cpu(), self._validation_loss(epoch)
+        looked = self.best.looks()
+        self.best.see(self.net, total, valid_loss)
+        losses = total, torch.tensor(math.nan) if valid_loss is None else valid_loss
+        self._record(epoch, looked, *losses, share(step, n_steps), time.perf_counter() - start)
 
     def _batches(self):
         """The rows' numbers in a new order, batch by batch: (n,), or (n_members, n)."""
@@ -244,37 +253,51 @@ class _Run:
             )
         return loss
 
-    def _record(self, epoch, train_loss, valid_loss, share, seconds):
+    def _record(self, epoch, looked, train_loss, valid_loss, share, seconds):
         n = self.history.n_members or 1
-        train = train_loss.cpu().expand(n).tolist()
-        valid = [math.nan] * n if valid_loss is None else valid_loss.expand(n).tolist()
-        rates = np.broadcast_to(self.options["lr"], n) * share
-        for k, row in enumerate(zip(train, valid, rates.tolist(), strict=True)):
-            self.history.rows.append((epoch, k, *row, seconds))
+        columns = (
+            looked,
+            train_loss,
+            valid_loss,
+            torch.tensor(self.options["lr"]).double() * share,
+        )
+        members = zip(*(column.expand(n).tolist() for column in columns), strict=True)
+        for k, (counts, *numbers) in enumerate(members):
+            if counts:
+                self.history.rows.append(Row(epoch, k, *numbers, seconds))
 
     def status(self):
-        if not self.history.rows:
+        last = self.history.last()
+        if not last:
             return ""
-        n = self.history.n_members or 1
-        train_loss, valid_loss = np.mean([row[2:4] for row in self.history.rows[-n:]], axis=0)
-        shown = f"train {train_loss:.4f}"
-        return shown if self.valid is None else f"{shown}, validation {valid_loss:.4f}"
+        shown = f"train {np.mean([row.train_loss for row in last]):.4f}"
+        if self.valid is None:
+            return shown
+        return f"{shown}, validation {np.mean([row.validation_loss for row in last]):.4f}"
 
     def end(self):
         """Leave the network with its best weights, in eval mode, with tensors of its own."""
         self.net.load_state_dict(self.best.weights)
         self.net.eval()
         self.descent.release()
+        lost = [row.member for row in self.history.last() if not math.isfinite(row.train_loss)]
+        if lost and self.history.n_members is not None:
+            warnings.warn(
+                f"the loss of members {lost} became NaN or infinite: they have the weights of "
+                f"before, and count in the ensemble's mean",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def save(self, path):
         state = {
             "format": CHECKPOINT,
-            "task": self._task(),
+            "task": self.task,
             "net": self.net.state_dict(),
             "descent": self.descent.state(),
             "shuffles": [shuffle.get_state() for shuffle in self.shuffles],
             "best": vars(self.best),
-            "rows": self.history.rows,
+            "rows": [tuple(row) for row in self.history.rows],
         }
         content = io.BytesIO()
         torch.save(state, content)
@@ -289,7 +312,7 @@ class _Run:
             task = state["task"]
         except Exception as error:  # torch raises many kinds for a file that is not its own
             raise ValueError(f"{path} is not a checkpoint of fit: {error}") from error
-        mine = self._task()
+        mine = self.task
         other = [name for name in mine if mine[name] != task.get(name)]
         if other:
             was = ", ".join(f"{name}={task.get(name)!r} (now {mine[name]!r})" for name in other)
@@ -300,9 +323,11 @@ class _Run:
             shuffle.set_state(position.cpu())
         best = {k: v.cpu() if k in ("loss", "age") else v for k, v in state["best"].items()}
         vars(self.best).update(best)
-        self.history.rows.extend(tuple(row) for row in state["rows"])
+        self.history.rows.extend(Row(*row) for row in state["rows"])
 
-    def _task(self):
+    @cached_property
+    def task(self):
+        """What is trained on what: a checkpoint is of one task."""
         rows = [*self.train, *(self.valid or ())]
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in rows)).hexdigest()
         return {**self.options, "network": repr(self.net.config), "rows": digest[:16]}
@@ -312,8 +337,11 @@ def _copy(net):
     return {name: value.detach().clone() for name, value in net.state_dict().items()}
 
 
-def _checked(members, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed):
+def _checked(net, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed):
     """The options as a dict, or an error that names the wrong one and its value."""
+    members = len(net) if isinstance(net, EnsembleNet) else None
+    if batch_size == 1 and net.uses_batch_statistics:
+        raise ValueError("batch_size=1: BatchNorm needs two rows or more in train mode")
     for name, value, known in [
         ("schedule", schedule, SCHEDULES),
         ("optimizer", optimizer, OPTIMIZERS),
@@ -330,7 +358,7 @@ def _checked(members, epochs, batch_size, lr, schedule, optimizer, weight_decay,
         "optimizer": optimizer,
         "weight_decay": float(weight_decay),
         "patience": None if patience is None else count_of("patience", patience),
-        "seed": _for_members("seed", seed, members, int),
+        "seed": _for_members("seed", seed, members, seed_of),
     }
 
 

@@ -5,7 +5,7 @@ they are looked at once, when all is decided.
 """
 
 import hashlib
-import json
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,9 @@ from regression_lib.data import Dataset
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.estimator import DeepRegressor
 from regression_lib.history import History
+from regression_lib.network import RegressionNet
 from regression_lib.progress import track
+from regression_lib.rows import as_pair
 from regression_lib.training import fit
 
 # --------------------------------------------------------------------------- the learning rate
@@ -35,8 +37,8 @@ class LRSweep:
     ----------
     frame : pandas.DataFrame
         A row for each rate: `lr`; `train_loss` and `validation_loss` of the best epoch, means
-        over the seeds; `validation_sd` over the seeds; `diverged`, the share of the seeds whose
-        loss became NaN or infinite.
+        over the seeds (NaN where the loss of one was so from the start); `validation_sd` over
+        the seeds; `diverged`, the share of the seeds whose loss became NaN or infinite.
     history : History
         Of all members, rate by rate, and seed by seed within a rate.
     """
@@ -47,7 +49,7 @@ class LRSweep:
     @property
     def best_lr(self):
         """The rate with the lowest validation loss."""
-        return float(self.frame.lr[self.frame.validation_loss.idxmin()])
+        return float(self.frame.lr[self.frame.validation_loss.fillna(np.inf).idxmin()])
 
     @property
     def valley(self):
@@ -100,15 +102,21 @@ def lr_sweep(net, X, y=None, *, validation=0.2, lrs=None, n_seeds=1, **options):
     lrs = np.geomspace(1e-5, 1, 16) if lrs is None else np.asarray(lrs, dtype=float)
     if lrs.ndim != 1 or len(lrs) == 0 or (np.diff(lrs) <= 0).any():
         raise ValueError(f"lrs must be a list of rising learning rates, got {lrs}")
+    if not isinstance(net, RegressionNet) or isinstance(net, EnsembleNet):
+        raise TypeError(f"lr_sweep makes its ensemble from one RegressionNet, got {net!r}")
     config = {name: v for name, v in net.config.items() if name != "seed"}
     seeds = [net.config["seed"] + i for i in range(n_seeds)] * len(lrs)
     many = EnsembleNet(len(seeds), seed=seeds, **config)
-    history = fit(many, X, y, validation=validation, lr=np.repeat(lrs, n_seeds).tolist(), **options)
+    rates = np.repeat(lrs, n_seeds)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the frame tells
+        history = fit(many, X, y, validation=validation, lr=rates.tolist(), **options)
+    if len(history) == 0:
+        raise KeyboardInterrupt
 
-    best = history.best.assign(lr=np.repeat(lrs, n_seeds))
+    best = history.best.assign(lr=rates)
     last = history.frame.groupby("member").train_loss.last()
     by_rate = best.assign(diverged=~np.isfinite(last.to_numpy())).groupby("lr")
-    frame = by_rate[["train_loss", "validation_loss"]].mean()
+    frame = by_rate[["train_loss", "validation_loss"]].agg(lambda losses: losses.mean(skipna=False))
     frame["validation_sd"] = by_rate.validation_loss.std(ddof=1)
     frame["diverged"] = by_rate.diverged.mean()
     return LRSweep(frame.reset_index(), history)
@@ -187,9 +195,10 @@ class Search:
         return plot_search(self, ax=ax)
 
     def __repr__(self):
-        states = self.frame.query("sampler == 'tpe'").state.value_counts()
-        counts = ", ".join(f"{count} {state}" for state, count in states.items())
-        return f"Search({counts}; lowest validation loss {self.best_loss:.4f})"
+        states = [trial.state.name.lower() for trial in self.study.trials]
+        counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+        lowest = f"{self.best_loss:.4f}" if "complete" in states else "none yet"
+        return f"Search({', '.join(counts)}; lowest validation loss {lowest})"
 
 
 def search(
@@ -221,7 +230,8 @@ def search(
     validation : Dataset or (X, y) pair
         Rows to judge by.
     space : callable
-        From an `optuna.Trial` to options of `DeepRegressor`, as plain values.
+        From an `optuna.Trial` to options of `DeepRegressor`, as plain values that a file can
+        hold: lists, not tuples.
     n_trials : int
         How many in all, those of an earlier session included.
     baseline : bool
@@ -255,8 +265,8 @@ def search(
     With one job the same seed gives the same trials. With several, which trial ends first
     decides what the next one knows.
     """
-    rows = (*_pair(X, y), *_pair(*(validation if isinstance(validation, tuple) else (validation,))))
-    task = {"rows": _digest(rows), "seed": seed, "options": json.loads(json.dumps(options))}
+    rows = (*_pair(X, y), *as_pair(validation))
+    task = {"rows": _digest(rows), "seed": seed, "options": repr(sorted(options.items()))}
     samplers = {"tpe": lambda n: optuna.samplers.TPESampler(seed=seed + n)}
     if baseline:
         samplers["random"] = lambda n: optuna.samplers.RandomSampler(seed=2**20 + seed + n)
@@ -363,8 +373,7 @@ def _evaluate(number, options, rows, ended):
     copy, losses = study.ask(), []
 
     def look(history):
-        n = history.n_members or 1
-        losses.append(float(np.mean([row[3] for row in history.rows[-n:]])))
+        losses.append(float(np.mean([row.validation_loss for row in history.last()])))
         copy.report(losses[-1], len(losses))
         if copy.should_prune():
             raise optuna.TrialPruned
@@ -377,4 +386,6 @@ def _evaluate(number, options, rows, ended):
         return number, losses, None
     finally:
         torch.set_num_threads(threads)
+    if model.history_.stopped == "interrupted":  # it ends the search, not this trial alone
+        raise KeyboardInterrupt
     return number, losses, float(model.history_.best.validation_loss.mean())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from regression_lib import EnsembleNet, RegressionNet, fit, fold_batch_norm
+from regression_lib import EnsembleNet, RegressionNet, fit, fold_batch_norm, layer_statistics
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 3)) * [1, 10, 100] + [0, 5, -300]
@@ -159,9 +159,10 @@ class TestTrainedAsOne:
             single = alone(k, {"hidden": (32, 32)})
             expected = fit(single, X[:50], Y[:50], **options)
             assert expected.stopped == "early"
-            loss = history[k].frame.validation_loss[: len(expected)]
+            assert len(history[k]) == len(expected)
+            assert history[k].best_epoch == expected.best_epoch
             z = (HELD[1] - net[k].predict(HELD[0])) / net.y_scaler.scale.numpy()
-            assert (z**2).mean() == pytest.approx(loss.min(), rel=1e-3)
+            assert (z**2).mean() == pytest.approx(history.best.validation_loss[k], rel=1e-3)
 
     @staticmethod
     def assert_same(history, expected, rel=2e-4):
@@ -200,7 +201,8 @@ class TestDivergence:
         net = ensemble({"batch_norm": False})
         rates = [1e-3, 1e10, 1e-2]
         options = TRAINING | {"optimizer": "sgd", "schedule": "constant", "epochs": 6}
-        history = fit(net, X, Y, **(options | {"lr": rates}))
+        with pytest.warns(RuntimeWarning, match=r"members \[1\] became NaN or infinite"):
+            history = fit(net, X, Y, **(options | {"lr": rates}))
         last = history.frame.groupby("member").train_loss.last()
         assert np.isfinite(last[[0, 2]]).all()
         assert not np.isfinite(last[1])
@@ -209,6 +211,13 @@ class TestDivergence:
         assert np.isfinite(net.predict(X)).all()  # the lost member has its weights of before
         with pytest.raises(FloatingPointError, match=r"at lr 1e\+10"):
             fit(net, X, Y, **(options | {"lr": [1e10, 1e11, 1e12]}))
+
+    def test_without_validation_rows_too(self):
+        net = ensemble({"batch_norm": False})
+        options = {"optimizer": "sgd", "schedule": "constant", "epochs": 4, "batch_size": 32}
+        with pytest.warns(RuntimeWarning, match=r"members \[1\]"):
+            fit(net, X, Y, lr=[1e-2, 1e12, 1e-2], **options)
+        assert np.isfinite(net.predict(X)).all()
 
 
 class TestRestOfTheLibrary:
@@ -248,6 +257,12 @@ class TestRestOfTheLibrary:
         history = fit(resumed, X, Y, checkpoint=tmp_path / "run", resume=True, **options)
         assert_same_weights(whole, resumed, 0)
         assert len(history) == len(expected) == 5
+
+    def test_looking_into_layers_takes_one_member(self):
+        net = ensemble({})
+        with pytest.raises(TypeError, match=r"look at one member, net\[k\]"):
+            layer_statistics(net, torch.zeros(5, 3))
+        assert len(layer_statistics(net[0], torch.randn(5, 3))) > 0
 
     def test_words(self):
         net = EnsembleNet(5, 4, hidden=(64, 64))

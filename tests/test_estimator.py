@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import regression_lib.training as training
 from regression_lib import KC4, EnsembleNet, RegressionNet, load_king_county, make_projectile, split
 from regression_lib.estimator import EXPECTED_FAILED_CHECKS, DeepRegressor
 
@@ -91,6 +93,54 @@ class TestLearning:
     def test_patience(self):
         assert quick(epochs=500, patience=3, schedule="constant").fit(X, Y).n_iter_ < 500
 
+    def test_a_failed_fit_leaves_the_estimator_as_it_was(self):
+        model = quick().fit(X, Y)
+        before = model.predict(X)
+        for options in ({"lr": 0}, {"lr": 1e30, "optimizer": "sgd", "batch_norm": True}):
+            with pytest.raises((ValueError, FloatingPointError)):
+                model.set_params(**options).fit(X, np.stack([Y, Y], axis=1))
+            assert np.array_equal(model.predict(X), before)
+        first = quick(lr=0)
+        with pytest.raises(ValueError, match="lr must be positive"):
+            first.fit(X, Y)
+        with pytest.raises(NotFittedError):
+            first.predict(X)
+
+    def test_an_interruption_is_no_finished_training(self, monkeypatch):
+        original, epochs = training._Run.train_one, []
+
+        def stop(self, epoch):
+            epochs.append(epoch)
+            if len(epochs) > limit:
+                raise KeyboardInterrupt
+            original(self, epoch)
+
+        monkeypatch.setattr(training._Run, "train_one", stop)
+        limit, model = 0, quick()
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+        assert not hasattr(model, "net_")
+        limit = 4
+        with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+            model.fit(X, Y)
+        assert model.n_iter_ == 3
+
+    def test_validation_rows_of_ones_own(self):
+        frame = pd.DataFrame(X, columns=["a", "b", "c"])
+        model = quick().fit(frame[:200], Y[:200], validation=(frame[200:], Y[200:]))
+        error = ((model.predict(frame[200:]) - Y[200:]) ** 2).mean() / Y[:200].var()
+        assert error == pytest.approx(model.history_.frame.validation_loss.min(), rel=1e-3)
+        with pytest.raises(ValueError, match="2 columns, but 1"):
+            quick().fit(X, Y, validation=(X[:50], np.stack([Y[:50], Y[:50]], axis=1)))
+
+    @pytest.mark.parametrize(("rows", "most"), [(2, 2000), (40, 1000), (300, 118)])
+    def test_auto_trains_two_thousand_steps(self, rows, most):
+        model = DeepRegressor(hidden=(2,), random_state=0)
+        epochs = model._training(rows, [0], None)["epochs"]
+        assert 16 <= epochs <= most
+        model.set_params(batch_size=4096)
+        assert model._training(rows, [0], None)["epochs"] == 2000
+
 
 class TestAtHome:
     def test_frames_and_their_names(self):
@@ -142,15 +192,16 @@ class TestAtHome:
         first, net = model.history_.frame.train_loss.iloc[-1], model.net_
         scale = net.y_scaler.scale.clone()
         model.fit(X, 2 * Y)
-        assert model.net_ is net
-        assert net.y_scaler.scale == scale  # the weights were made for the first scales
+        assert model.net_.y_scaler.scale == scale  # the weights were made for the first scales
         model.fit(X, Y).fit(X, Y)
         assert model.history_.frame.train_loss.iloc[-1] < first
         cold = quick(epochs=3).fit(X, Y)
         before = cold.net_
-        assert cold.fit(X, Y).net_ is not before
+        assert cold.fit(X, 2 * Y).net_.y_scaler.scale > 1.5 * before.y_scaler.scale
         model.fit(X, np.stack([Y, Y], axis=1))  # another number of targets: a new start
         assert model.predict(X).shape == (300, 2)
+        model.set_params(hidden=(4,)).fit(X, Y)  # another network: a new start
+        assert model.net_.config["hidden"] == [4]
 
     @pytest.mark.parametrize("n_members", [1, 2])
     def test_joblib(self, tmp_path, n_members):
@@ -173,6 +224,7 @@ class TestAtHome:
     ("options", "error", "words"),
     [
         ({"hidden": (0,)}, ValueError, "a width in hidden must be at least 1, got 0"),
+        ({"hidden": 64}, TypeError, r"hidden must list the widths, such as \(64, 64\), got 64"),
         ({"activation": "rellu"}, ValueError, "rellu"),
         ({"n_members": 0}, ValueError, "n_members must be at least 1, got 0"),
         ({"n_members": 1.5}, TypeError, "n_members must be a whole number, got 1.5"),

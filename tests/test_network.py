@@ -14,7 +14,7 @@ from regression_lib.network import evaluating
 
 
 def described(config, kind="RegressionNet"):
-    return json.dumps({"version": 1, "kind": kind, "config": config})
+    return json.dumps({"version": 2, "kind": kind, "config": config})
 
 
 class PostNet(torch.nn.Module):
@@ -246,10 +246,21 @@ class TestFiles:
         with pytest.raises(FileNotFoundError):
             RegressionNet.load(tmp_path / "nothing")
 
-    def test_a_later_format_is_refused(self, tmp_path):
-        metadata = {"regression_lib": json.dumps({"version": 2})}
+    def test_an_older_format_is_refused(self, tmp_path):
+        metadata = {"regression_lib": json.dumps({"version": 1})}
         save_file({"w": torch.zeros(2)}, tmp_path / "m", metadata)
-        with pytest.raises(ValueError, match=r"has format 2.*newer regression_lib"):
+        with pytest.raises(ValueError, match="has format 1, not 2: train the model again"):
+            RegressionNet.load(tmp_path / "m")
+
+    def test_numbers_of_numpy_are_saved_as_plain_ones(self, tmp_path):
+        net = RegressionNet(np.int64(2), seed=np.int64(3), batch_norm=np.bool_(True))
+        net.save(tmp_path / "m")
+        assert RegressionNet.load(tmp_path / "m").config == net.config
+
+    def test_a_later_format_is_refused(self, tmp_path):
+        metadata = {"regression_lib": json.dumps({"version": 3})}
+        save_file({"w": torch.zeros(2)}, tmp_path / "m", metadata)
+        with pytest.raises(ValueError, match=r"has format 3.*newer regression_lib"):
             RegressionNet.load(tmp_path / "m")
 
     @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_nothing_to_train():
         Descent(net, "adamw", 0.1, 0.1)
 
 
-@pytest.mark.parametrize("n_steps", [1, 2, 3, 4, 7, 10, 100, 1001])
+@pytest.mark.parametrize("n_steps", [2, 3, 4, 7, 10, 100, 1001])
 def test_schedules_are_those_of_torch(n_steps):
     def rates(make):
         optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
@@ -107,3 +107,8 @@ def test_schedules_are_those_of_torch(n_steps):
         mine = [SCHEDULES[name](step, n_steps) for step in range(n_steps)]
         assert mine == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert SCHEDULES["constant"](5, 10) == 1
+
+
+def test_a_single_step_is_a_whole_one():
+    # PyTorch's one-cycle would take it at 4e-6 of the rate.
+    assert SCHEDULES["one_cycle"](0, 1) == 1

@@ -9,12 +9,17 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from regression_lib import History, RegressionNet, layer_statistics, plots
+from regression_lib.history import Row
 
 rng = np.random.default_rng(0)
 TRUTH = rng.lognormal(13, 0.5, 300)
 PREDICTED = TRUTH * rng.lognormal(0, 0.2, 300)
 HISTORY = History(
-    [(1, 0, 1.0, 0.9, 1e-3, 0.1), (2, 0, 0.5, 0.6, 1e-3, 0.1), (3, 0, 0.3, 0.7, 1e-3, 0.1)]
+    [
+        Row(1, 0, 1.0, 0.9, 1e-3, 0.1),
+        Row(2, 0, 0.5, 0.6, 1e-3, 0.1),
+        Row(3, 0, 0.3, 0.7, 1e-3, 0.1),
+    ]
 )
 
 
@@ -91,7 +96,7 @@ def test_a_map_shows_medians_of_cells_with_enough_rows():
 
 
 def test_a_history_without_validation():
-    history = History([(1, 0, 1.0, np.nan, 1e-3, 0.1), (2, 0, 0.5, np.nan, 1e-3, 0.1)])
+    history = History([Row(1, 0, 1.0, np.nan, 1e-3, 0.1), Row(2, 0, 0.5, np.nan, 1e-3, 0.1)])
     assert "validation" not in plots.plot_history(history).alt_text
 
 
@@ -101,8 +106,13 @@ def test_style_outside_a_notebook():
 
 
 def test_the_history_of_an_ensemble_is_a_mean_and_a_band():
-    rows = [(e, k, 1 / e + k / 10, 1 / e + k / 5, 1e-3, 0.1) for e in (1, 2) for k in (0, 1)]
+    rows = [Row(e, k, 1 / e + k / 10, 1 / e + k / 5, 1e-3, 0.1) for e in (1, 2) for k in (0, 1)]
     ax = plots.plot_history(History(rows, n_members=2))
     assert np.allclose(ax.lines[0].get_ydata(), [1.05, 0.55])
     assert len(ax.collections) == 2
     assert "of 2 members" in ax.alt_text
+
+
+def test_nothing_has_happened_yet():
+    with pytest.raises(ValueError, match="no epoch has ended"):
+        plots.plot_history(History())

@@ -11,9 +11,11 @@ import numpy as np
 import optuna
 import pytest
 
+import regression_lib.training as training
 from regression_lib import (
     KC4,
     DeepRegressor,
+    EnsembleNet,
     RegressionNet,
     fit,
     load_king_county,
@@ -89,6 +91,17 @@ class TestSweep:
         shaded = [patch for patch in ax.patches if patch.get_label().startswith("within 10")]
         assert len(shaded) == 1
 
+    def test_a_rate_that_loses_a_seed_from_the_start_is_not_the_best(self):
+        net = RegressionNet(3, hidden=(8,), batch_norm=False)
+        options = {"optimizer": "sgd", "schedule": "constant", "epochs": 2, "batch_size": 8}
+        sweep = lr_sweep(net, X, Y, validation=HELD, lrs=[1e-2, 1e15], n_seeds=3, **options)
+        assert not np.isfinite(sweep.frame.validation_loss[1])
+        assert sweep.best_lr == pytest.approx(1e-2)
+
+    def test_an_ensemble_is_refused(self):
+        with pytest.raises(TypeError, match="from one RegressionNet"):
+            lr_sweep(EnsembleNet(2, 3), X, Y)
+
     @pytest.mark.parametrize("lrs", [[], [0.1, 0.01], [[0.1]], [0.1, 0.1]])
     def test_rates_must_rise(self, lrs):
         with pytest.raises(ValueError, match="rising learning rates"):
@@ -152,6 +165,37 @@ class TestSearch:
         before = optuna.logging.get_verbosity()
         search(X, Y, n_trials=1, baseline=False, **OPTIONS)
         assert optuna.logging.get_verbosity() == before
+
+    def test_ctrl_c_ends_the_search_and_counts_no_half_trial(self, tmp_path, monkeypatch):
+        original = training._Run.train_one
+
+        def stop(self, epoch):
+            if epoch == 3 and len(done) == 2:
+                raise KeyboardInterrupt
+            original(self, epoch)
+            if epoch == 4:
+                done.append(epoch)
+
+        done, options = [], OPTIONS | {"storage": tmp_path / "s.db", "baseline": False}
+        with monkeypatch.context() as patch:
+            patch.setattr(training._Run, "train_one", stop)
+            found = search(X, Y, n_trials=5, **options)
+        assert found.frame.state.tolist() == ["complete", "complete", "running"]
+        cut_off = found.frame.lr[2]
+        again = search(X, Y, n_trials=5, **options).frame
+        assert again.state.tolist() == ["complete"] * 2 + ["fail"] + ["complete"] * 3
+        assert again.lr[3] == cut_off
+
+    def test_when_nothing_has_ended(self):
+        def lost(trial):
+            return {"hidden": [8], "lr": 1e18, "optimizer": "sgd"}
+
+        found = search(X, Y, n_trials=1, baseline=False, **(OPTIONS | {"space": lost}))
+        assert repr(found) == "Search(1 pruned; lowest validation loss none yet)"
+
+    def test_validation_must_be_a_pair(self):
+        with pytest.raises(TypeError, match=r"Dataset or a pair \(X, y\), got float"):
+            search(X, Y, validation=0.2)
 
     def test_a_dataset_brings_its_targets(self):
         train, valid, _ = split(load_king_county(300, features=KC4, seed=0).log_target())
