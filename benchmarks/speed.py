@@ -565,7 +565,7 @@ def parts_of_a_step(net, setting, X, y, epochs):
     x, y = torch.from_numpy(X), torch.from_numpy(y)
     descent = Descent(net.train(), "adamw", setting.lr, setting.weight_decay)
     names = ["gather rows", "forward", "loss", "check the loss", "backward", "optimiser", "add up"]
-    total, marks = 0.0, []
+    total, marks = torch.zeros(()), []
     orders = (torch.randperm(len(x)).split(setting.batch_size) for _ in range(epochs))
     for rows in chain.from_iterable(orders):
         marks.append([time.perf_counter()])
@@ -574,17 +574,17 @@ def parts_of_a_step(net, setting, X, y, epochs):
         mark()
         predicted = net.standardized(x_batch)
         mark()
-        loss = F.mse_loss(predicted, y_batch, reduction="none").mean((-2, -1))
+        loss = F.mse_loss(predicted, y_batch)
         del predicted  # as fit does: memory that is free again is memory in the cache
         mark()
         math.isfinite(loss.sum().item())
         mark()
         descent.gradient.zero_()
-        loss.backward()
+        loss.sum().backward()
         mark()
         descent.step()
         mark()
-        total = total + loss.detach() * (len(rows) / len(x))
+        total.add_(loss.detach(), alpha=len(rows) / len(x))
         mark()
     return dict(zip(names, 1e6 * np.diff(marks, axis=1).mean(0), strict=True))
 

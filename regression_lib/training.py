@@ -201,7 +201,8 @@ class _Run:
         """One pass over the training rows in a new order, then the validation rows."""
         start, batches = time.perf_counter(), self._batches()
         share, n_steps = SCHEDULES[self.options["schedule"]], len(batches) * self.options["epochs"]
-        total, n_rows = 0.0, sum(rows.shape[-1] for rows in batches)
+        total = torch.zeros(self.best.loss.shape).to(self.train[0])
+        n_rows = sum(rows.shape[-1] for rows in batches)
         self.net.train()
         for step, rows in enumerate(batches, (epoch - 1) * len(batches)):
             loss = self._loss(*(part[rows] for part in self.train))
@@ -209,7 +210,7 @@ class _Run:
             self.descent.gradient.zero_()
             loss.sum().backward()
             self.descent.step(share(step, n_steps))
-            total = total + loss.detach() * (rows.shape[-1] / n_rows)
+            total.add_(loss.detach(), alpha=rows.shape[-1] / n_rows)
         total, valid_loss = total.cpu(), self._validation_loss(epoch)
         looked = self.best.looks()
         self.best.see(self.net, total, valid_loss)
@@ -229,6 +230,8 @@ class _Run:
     def _loss(self, x, y, weight=None):
         """The mean squared error, weighted by row: one number, or one for each member."""
         predicted = self.net.standardized(x)
+        if weight is None and predicted.ndim == 2:
+            return F.mse_loss(predicted, y)  # one call, where the general way takes three
         square = F.mse_loss(predicted, y.expand_as(predicted), reduction="none")
         return (square if weight is None else square * weight).mean((-2, -1))
 
