@@ -4,8 +4,8 @@ Prints a Markdown report and writes it to benchmarks/speed.md. Every peer does t
 on the same rows in this process; in each round all of them run, one after another, so that what
 else the machine does falls on all alike. The first run of each is not counted. Tables give
 medians over the rounds; "× ours" is the median of each round's own ratio, above 1 where ours is
-faster. Two runs of the whole report have differed by a fifth for the deep network, so read a
-ratio near 1 as a tie. A peer that cannot run gets a row that says why.
+faster. Runs of the whole report differ, most for the deep network: read a ratio near 1 as a tie.
+A peer that cannot run gets a row that says why.
 
     python benchmarks/speed.py [--threads 2] [--quick]
 

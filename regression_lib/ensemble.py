@@ -86,7 +86,8 @@ class EnsembleNet(RegressionNet):
     def __init__(self, n_members, n_features, n_targets=1, *, seed=0, **options):
         nn.Module.__init__(self)
         k = count_of("n_members", n_members)
-        seeds = [seed + i for i in range(k)] if np.ndim(seed) == 0 else [seed_of(s) for s in seed]
+        several = [seed + i for i in range(k)] if np.ndim(seed) == 0 else seed
+        seeds = [seed_of(s) for s in several]
         if len(seeds) != k:
             raise ValueError(f"{k} members need one seed or {k} seeds, got {len(seeds)}")
         alone = RegressionNet(n_features, n_targets, **options)

@@ -31,6 +31,9 @@ EXPECTED_FAILED_CHECKS = {
 }
 
 
+NETWORK_OPTIONS = ("hidden", "activation", "batch_norm", "residual", "numeric_embedding")
+
+
 class DeepRegressor(RegressorMixin, BaseEstimator):
     """A deep regression network, or an ensemble of them, for tables of numbers.
 
@@ -68,7 +71,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         Stop after so many epochs without a better validation loss.
     warm_start : bool
         Let `fit` go on from the weights and scales of the last `fit`, unless the number of
-        targets or an option of the network has changed.
+        targets or an option of the network has changed (the bins stay those of the first).
     random_state : int, RandomState instance or None
         Of the initial weights, the batches and the held-out rows.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
@@ -214,8 +217,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         return tuple(map(self._as_y, self.net_.predict(X, return_std=True)))
 
     def _network(self, X, n_targets, seeds):
-        names = ["hidden", "activation", "batch_norm", "residual", "numeric_embedding"]
-        options = {name: getattr(self, name) for name in names}
+        options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         if self.numeric_embedding is not None:
             gaps = [len(np.unique(column)) - 1 for column in X.T]
             options["n_bins"] = [min(max(gap, 1), count_of("n_bins", self.n_bins)) for gap in gaps]
@@ -225,8 +227,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
 
     def _is_of(self, net, n_targets):
         """Whether a network is what the options describe, so that its training can go on."""
-        names = ["activation", "batch_norm", "residual", "numeric_embedding"]
-        options = {name: getattr(self, name) for name in names}
+        options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         options |= {"n_targets": n_targets, "hidden": list(self.hidden)}
         members = len(net) if isinstance(net, EnsembleNet) else 1
         return members == self.n_members and options.items() <= net.config.items()

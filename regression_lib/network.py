@@ -177,7 +177,6 @@ class RegressionNet(nn.Module):
         self.embedding = PiecewiseLinear(c["n_bins"]) if c["numeric_embedding"] else None
         n_inputs = self.embedding.n_outputs if self.embedding else c["n_features"]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
             self.input_norm = self._norm(c["n_features"]) if c["input_norm"] else None
             widths = [n_inputs, *c["hidden"]]
             self.layers = nn.ModuleList(map(self._layer, widths, c["hidden"]))

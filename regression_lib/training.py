@@ -283,7 +283,7 @@ class _Run:
         self.net.load_state_dict(self.best.weights)
         self.net.eval()
         self.descent.release()
-        lost = [row.member for row in self.history.last() if not math.isfinite(row.train_loss)]
+        lost = sorted({r.member for r in self.history.rows if not math.isfinite(r.train_loss)})
         if lost and self.history.n_members is not None:
             warnings.warn(
                 f"the loss of members {lost} became NaN or infinite: they have the weights of "

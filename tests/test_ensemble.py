@@ -88,6 +88,10 @@ class TestMembers:
         with pytest.raises(ValueError, match="3 members need one seed or 3 seeds, got 2"):
             EnsembleNet(3, 3, seed=[1, 2])
 
+    def test_a_seed_of_numpy_can_be_saved(self, tmp_path):
+        EnsembleNet(2, 3, seed=np.int64(4)).save(tmp_path / "m")
+        assert EnsembleNet.load(tmp_path / "m").config["seed"] == [4, 5]
+
     @pytest.mark.parametrize("n_members", [0, -1])
     def test_there_must_be_one(self, n_members):
         with pytest.raises(ValueError, match=f"n_members must be at least 1, got {n_members}"):
