@@ -148,3 +148,11 @@ def test_only_single_cells_are_left_out_of_the_comparison(notebook):
 )
 def test_the_search_for_typed_numbers_finds_them(text, found):
     assert bool(MEASURED.search(NOT_PROSE.sub("", text))) is found
+
+
+def test_the_picture_in_the_readme_is_that_of_the_chapter():
+    chapter = nbformat.read(BOOK / "04_deep_bn_regressor.ipynb", as_version=4)
+    outputs = [output for cell in chapter.cells for output in cell.get("outputs", [])]
+    figures = [o.get("data", {}).get("image/svg+xml", "").strip() for o in outputs]
+    picture = (BOOK / "_static" / "scores.svg").read_text(encoding="utf-8").strip()
+    assert picture in figures, "copy the figure of the five splits to book/_static/scores.svg"
