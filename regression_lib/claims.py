@@ -4,6 +4,7 @@
 whose sentence has stopped being true no longer builds.
 """
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -11,6 +12,7 @@ import numpy as np
 
 VERDICTS = {True: "Holds", False: "Does not hold", "in part": "Holds in part"}
 CLASSES = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
+LONGEST = 60  # of an anchor, in characters
 
 
 @dataclass(frozen=True)
@@ -20,25 +22,43 @@ class Verdict:
     text: str
     holds: bool | str
     evidence: dict
+    post: str | None = None
 
-    def _lines(self):
+    @property
+    def anchor(self):
+        """The card's address in its page, made from the claim's first words."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.text.lower())
+        return f"claim-{words[:LONGEST].strip('-')}"
+
+    @property
+    def title(self):
+        """The verdict in words, and whose claim it is."""
+        return f"The post: {VERDICTS[self.holds].lower()}" if self.post else VERDICTS[self.holds]
+
+    def lines(self):
         """One line a measurement: whether it speaks for the claim, and its own words."""
         return [f"{'✓' if agrees else '✗'} {words}" for words, agrees in self.evidence.items()]
 
     def __repr__(self):
-        body = "\n".join(f"  {line}" for line in self._lines())
-        return f"{VERDICTS[self.holds]}: {self.text}\n{body}"
+        body = "\n".join(f"  {line}" for line in self.lines())
+        return f"{self.title}: {self.text}\n{body}"
 
     def _repr_html_(self):
-        items = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        items = "".join(f"<li>{escape(line)}</li>" for line in self.lines())
         return (
-            f'<div class="claim-card {CLASSES[self.holds]}">'
-            f'<p class="claim-verdict"><strong>{VERDICTS[self.holds]}</strong></p>'
+            f'<div class="claim-card {CLASSES[self.holds]}" id="{self.anchor}">'
+            f'<p class="claim-verdict"><strong>{self.title}</strong></p>'
             f"<p>{escape(self.text)}</p><ul>{items}</ul></div>"
         )
 
+    def _repr_mimebundle_(self, **_options):
+        """The card, and beside it what the ledger reads."""
+        about = {"text": self.text, "holds": self.holds, "evidence": self.lines()}
+        about |= {"post": self.post, "anchor": self.anchor}
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"claim": about}
 
-def claim(text, holds, evidence):
+
+def claim(text, holds, evidence, *, post=None):
     """Show a claim with its verdict, or raise if what was measured says otherwise.
 
     Parameters
@@ -50,6 +70,8 @@ def claim(text, holds, evidence):
     evidence : dict of str to bool
         What was measured, in words that carry the numbers and their spread, and whether it
         speaks for the claim. True needs all of them, False none, "in part" some of each.
+    post : str, optional
+        The key, in the ledger of the post's claims, of the claim that this card puts to the test.
 
     Returns
     -------
@@ -77,7 +99,7 @@ def claim(text, holds, evidence):
             raise TypeError(f"the evidence {words!r} must be true or false, got {agrees!r}")
     support = [bool(agrees) for agrees in evidence.values()]
     measured = True if all(support) else "in part" if any(support) else False
-    verdict = Verdict(text, measured, dict(zip(evidence, support, strict=True)))
+    verdict = Verdict(text, measured, dict(zip(evidence, support, strict=True)), post)
     if measured is not holds and measured != holds:
         raise AssertionError(f"the page says {VERDICTS[holds]!r}, the code measured\n{verdict!r}")
     return verdict

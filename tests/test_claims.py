@@ -67,3 +67,13 @@ def test_spread():
     assert spread([1000, 3000], 0, "US$") == "2,000 ± 1,414 US$"
     with pytest.raises(ValueError, match="at least two"):
         spread([1.0])
+
+
+def test_a_claim_of_the_post_says_so_and_carries_its_ledger_entry():
+    card = claim("Two is odd, they say", False, {"2 % 2 = 0": False}, post="odd")
+    data, metadata = card._repr_mimebundle_()
+    assert data["text/plain"].startswith("The post: does not hold: Two is odd")
+    assert metadata["claim"]["post"] == "odd"
+    assert metadata["claim"]["evidence"] == ["✗ 2 % 2 = 0"]
+    assert f'id="{metadata["claim"]["anchor"]}"' in data["text/html"]
+    assert metadata["claim"]["anchor"] == "claim-two-is-odd-they-say"
