@@ -19,6 +19,7 @@ from regression_lib.history import History
 from regression_lib.network import RegressionNet
 from regression_lib.normalization import BatchNorm, fold_batch_norm, layer_statistics
 from regression_lib.progress import track
+from regression_lib.quiz import quiz
 from regression_lib.training import fit
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ __all__ = [
     "load_tecator",
     "lr_sweep",
     "make_projectile",
+    "quiz",
     "responsive_range",
     "search",
     "split",

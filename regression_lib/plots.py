@@ -182,7 +182,7 @@ def plot_search(search, ax=None):
 
 
 def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
-    """One loss curve that a loop of your own has recorded.
+    """A loss curve that a loop of your own has recorded; a second one beside it on the same `ax`.
 
     Parameters
     ----------
@@ -199,8 +199,9 @@ def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
     ax.plot(np.arange(1, len(losses) + 1), losses, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
-    words = f"Line plot of the loss, {label}: from {_number(losses[0])} to {_number(losses[-1])}"
-    return describe(ax, f"{words} in {len(losses)} {xlabel}s.")
+    span = f"from {_number(losses[0])} to {_number(losses[-1])} in {len(losses)} {xlabel}s"
+    before = getattr(ax, "alt_text", f"Line plot of the {ylabel}.")
+    return describe(ax, f"{before} {label}: {span}.")
 
 
 def plot_distribution(values, label, ax=None, bins=60, log=False):

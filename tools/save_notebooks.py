@@ -2,17 +2,22 @@
 
 What could differ from run to run without meaning anything is fixed: ids of cells, times of
 execution, versions of the kernel, the pieces in which a stream arrives. Each figure's text
-(`regression_lib.plots.alt_text`) moves to where the book reads it, and the measured running
-time goes into the chapter's opening line, rounded, so that it changes only when it matters.
+(`regression_lib.plots.alt_text`) moves to where the book reads it. The measured running time goes
+into the chapter's opening line, time and memory into its metadata, rounded, so that they change
+only when it matters. The two pages that are made from the notebooks are written at the end.
 """
 
 import argparse
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
+import ledger
 import nbformat
+import psutil
+import running_times
 from nbclient import NotebookClient
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
@@ -20,8 +25,37 @@ RUNNING_TIME = re.compile(r"(?<=\*\*Running time\*\* )[^.]*(?=\.)")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
+class Memory(threading.Thread):
+    """Watches the processes that this one has started; `peak` is the most that they held, in MB."""
+
+    def __init__(self, interval=0.2):
+        super().__init__(daemon=True)
+        self.peak, self.interval, self.ended = 0, interval, threading.Event()
+
+    def run(self):
+        while not self.ended.wait(self.interval):
+            self.peak = max(self.peak, self._held() / 1e6)
+
+    def _held(self):
+        held = 0
+        for process in psutil.Process().children(recursive=True):
+            try:
+                held += process.memory_info().rss
+            except psutil.NoSuchProcess:  # it ended between the two lines above
+                continue
+        return held
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_error):
+        self.ended.set()
+        self.join()
+
+
 def run(path):
-    """Execute one notebook from the top; the notebook and the seconds that it took."""
+    """Execute one notebook from the top; the notebook, its seconds and its megabytes."""
     notebook = nbformat.read(path, as_version=4)
     start = time.perf_counter()
     client = NotebookClient(
@@ -32,18 +66,20 @@ def run(path):
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     )
-    client.execute()
-    return notebook, time.perf_counter() - start
+    with Memory() as memory:
+        client.execute()
+    return notebook, time.perf_counter() - start, memory.peak
 
 
-def tidy(notebook, stem, seconds):
-    """Fix what means nothing, move the figures' texts, note the running time."""
+def tidy(notebook, stem, seconds, megabytes):
+    """Fix what means nothing, move the figures' texts, note the costs."""
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{stem}-{number:02d}".replace("_", "-")
         if cell.cell_type == "code":
             _move_alt_text(cell)
+    cost = {"seconds": _rounded(seconds, 5), "megabytes": _rounded(megabytes, 50)}
     notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}, "cost": cost}
     )
     opening = notebook.cells[0]
     opening.source = RUNNING_TIME.sub(_in_words(seconds), opening.source)
@@ -56,6 +92,10 @@ def _move_alt_text(cell):
         cell.metadata["mystnb"] = {"image": {"alt": " ".join(texts)}}
 
 
+def _rounded(value, step):
+    return max(step, round(value / step) * step)
+
+
 def _in_words(seconds):
     if seconds < 10:
         return "under ten seconds on two cores"
@@ -66,10 +106,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="all of the book by default")
     for path in parser.parse_args().notebooks or sorted(BOOK.glob("*.ipynb")):
-        notebook, seconds = run(path)
-        tidy(notebook, path.stem, seconds)
+        notebook, seconds, megabytes = run(path)
+        tidy(notebook, path.stem, seconds, megabytes)
         nbformat.write(notebook, path)
-        print(f"{path.name}: {len(notebook.cells)} cells, {seconds:.1f} s")
+        print(f"{path.name}: {len(notebook.cells)} cells, {seconds:.1f} s, {megabytes:.0f} MB")
+    ledger.main()
+    running_times.main()
 
 
 if __name__ == "__main__":

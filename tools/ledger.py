@@ -1,0 +1,140 @@
+"""Write the ledger, `book/claims.md`, from the verdict cards in the saved notebooks.
+
+The post's claims stand in `book/post_claims.toml`; a chapter tests one with
+`claim(…, post="<key>")`, and the card that its notebook saved carries verdict and evidence. So
+no verdict is typed: `make notebooks` writes this page anew, and a test compares.
+"""
+
+import re
+import sys
+import tomllib
+from html import escape
+from pathlib import Path
+
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+LEDGER = BOOK / "claims.md"
+MARKS = {True: "✓", False: "✗", "in part": "◐"}
+WORDS = {True: "holds", False: "does not hold", "in part": "holds in part"}
+UNSAID = "unsaid: "
+KINDS = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
+
+OPENING = """\
+# The ledger of claims
+
+Each row is something that the post says, or that its code does without saying so, in our words.
+The verdict beside it is no opinion: it is what a cell of this book measured, copied here from that
+cell's own output, with the evidence that decided it. Follow the link to see the code. If a
+measurement came out otherwise, the cell would stop with an error, and so would the tests of this
+book.
+
+A verdict speaks about these data, these sizes and these seeds. *In part* means that some of the
+measurements speak for the claim and some against it.
+
+"""
+OTHERS = """\
+## What else the book measured
+
+Results that the chapters state beside the post's, each with its cell.
+
+"""
+
+
+def notebooks():
+    """The chapters, in reading order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    paths = [ROOT / f"{file}.ipynb" for file in files]
+    return [path for path in paths if path.exists()]
+
+
+def post_claims():
+    """The sections of `post_claims.toml`: title, and the post's words by key."""
+    return tomllib.loads((BOOK / "post_claims.toml").read_text(encoding="utf-8"))
+
+
+def cards():
+    """Every verdict card in the book: its chapter, text, verdict, evidence, key and anchor."""
+    return [
+        {"chapter": path.stem, **output.metadata["claim"]}
+        for path in notebooks()
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if "claim" in output.get("metadata", {})
+    ]
+
+
+def verdict_of(tests):
+    """One verdict for all cards that test a claim; None where there is no card."""
+    verdicts = {card["holds"] for card in tests}
+    return verdicts.pop() if len(verdicts) == 1 else "in part" if verdicts else None
+
+
+def page():
+    """The ledger as it must stand in `book/claims.md`."""
+    found, sections = cards(), post_claims()
+    by_key = {}
+    for card in found:
+        by_key.setdefault(card["post"], []).append(card)
+    keys = [key for section in sections.values() for key in section["claims"]]
+    parts = [OPENING, _counts([verdict_of(by_key.get(key, [])) for key in keys])]
+    for section in sections.values():
+        claims = section["claims"].items()
+        rows = "".join(_row(key, words, by_key.get(key, [])) for key, words in claims)
+        parts.append(f"## {section['title']}\n\n{_table('The post', rows)}\n")
+    rows = "".join(_own_row(card) for card in by_key.get(None, []))
+    return "\n".join([*parts, OTHERS + _table("The book", rows)])
+
+
+def _counts(verdicts):
+    counts = [f"**{verdicts.count(verdict)}** {word}" for verdict, word in WORDS.items()]
+    return f"Of {len(verdicts)} claims, {', '.join(counts[:2])}, {counts[2]}.\n"
+
+
+def _table(who, rows):
+    heads = "".join(f'<th scope="col">{head}</th>' for head in (who, "Verdict", "Measured"))
+    return f'<table class="ledger">\n<tr>{heads}</tr>\n{rows}</table>\n'
+
+
+def _row(key, words, tests):
+    note = " <em>(unsaid)</em>" if words.startswith(UNSAID) else ""
+    measured = "".join(_link(card) + _evidence(card) for card in tests)
+    words = _inline(words.removeprefix(UNSAID)) + note
+    return _cells(f' id="{key}"', words, verdict_of(tests), measured)
+
+
+def _own_row(card):
+    return _cells("", _link(card), card["holds"], _evidence(card))
+
+
+def _cells(attributes, words, verdict, measured):
+    mark = f"{MARKS[verdict]} {WORDS[verdict]}" if verdict is not None else "not yet tested"
+    kind = KINDS.get(verdict, "")
+    return (
+        f'<tr{attributes}><th scope="row">{words}</th>'
+        f'<td class="claim-verdict {kind}">{mark}</td><td>{measured}</td></tr>\n'
+    )
+
+
+def _link(card):
+    return f'<a href="{card["chapter"]}.html#{card["anchor"]}">{_inline(card["text"])}</a>'
+
+
+def _evidence(card):
+    items = "".join(f"<li>{escape(line, quote=False)}</li>" for line in card["evidence"])
+    return f"<ul>{items}</ul>"
+
+
+def _inline(text):
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+
+
+def main():
+    LEDGER.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
