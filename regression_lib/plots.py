@@ -8,6 +8,9 @@ puts that text beside each figure that a notebook shows.
 import io
 
 import numpy as np
+import torch
+
+from regression_lib.activations import derivative, get_activation, responsive_range
 
 # Okabe & Ito's palette: told apart with every kind of colour vision, and in grey.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
@@ -382,7 +385,74 @@ def plot_scores(scores, label, ax=None, reference=None):
     return describe(ax, f"{label}, mean ± standard deviation over seeds: {'; '.join(words)}.")
 
 
-def plot_layers(statistics, column, label, ax=None):
+def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
+    """How a measurement changes with a setting: mean over seeds as a line, ± sd as a band.
+
+    Parameters
+    ----------
+    curves : dict of str to pandas.DataFrame
+        By name; one row a setting, which is the index, one column a seed.
+    xlabel, ylabel : str
+        Names and units.
+    ax : matplotlib.axes.Axes, optional
+    log : {"", "x", "y", "xy"}
+        Which axes are logarithmic. On a logarithmic y the band ends at the smallest value.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, words = _axes(ax), []
+    for (name, frame), marker in zip(curves.items(), "osD^vPX*h", strict=False):
+        mean, sd = frame.mean(axis=1), frame.std(axis=1)
+        low = np.maximum(mean - sd, frame.min(axis=1)) if "y" in log else mean - sd
+        (line,) = ax.plot(frame.index, mean, marker=marker, ms=4, label=name)
+        ax.fill_between(frame.index, low, mean + sd, color=line.get_color(), alpha=0.2, lw=0)
+        ends = [f"{_number(mean.iloc[i])} at {_number(frame.index[i])}" for i in (0, -1)]
+        lowest = f"{_number(mean.min())} at {_number(mean.idxmin())}"
+        words.append(f"{name} from {ends[0]} to {ends[1]}, lowest {lowest}")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if "x" in log else "linear")
+    ax.set(yscale="log" if "y" in log else "linear")
+    ax.legend()
+    return describe(ax, f"{ylabel} by {xlabel}, mean over seeds: {'; '.join(words)}.")
+
+
+def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
+    """An activation, its slope, and the stretch in which it responds.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ACTIVATIONS`.
+    ax : matplotlib.axes.Axes, optional
+    threshold : float
+        See `responsive_range`.
+    interval : (float, float), optional
+        Marked by two dotted lines, to compare with.
+    reach : float
+        The x axis goes from −reach to reach.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    x = np.linspace(-reach, reach, 481)
+    bent = get_activation(name)(torch.as_tensor(x)).numpy()
+    low, high = responsive_range(name, threshold)
+    ax.axvspan(max(low, -reach), min(high, reach), color=GREY, alpha=0.15, lw=0)
+    ax.plot(x, bent, color=BLUE, label="value")
+    ax.plot(x, derivative(name, x), "--", color=ORANGE, label="slope")
+    for edge in interval or ():
+        if np.isfinite(edge):
+            ax.axvline(edge, color=PINK, ls=":", lw=1.5)
+    ax.set(title=name, xlabel="input", ylabel="output, slope", xlim=(-reach, reach))
+    ax.set_ylim(max(bent.min(), -1.5) - 0.2, min(bent.max(), 2.5) + 0.2)
+    ends = f"from {low:.2f} to {high:.2f}".replace("-", "−")
+    return describe(ax, f"{name} and its slope; it responds {ends}.")
+
+
+def plot_layers(statistics, column, label, ax=None, log=False):
     """One column of `layer_statistics` through the depth, a line for each kind of layer.
 
     Parameters
@@ -393,20 +463,22 @@ def plot_layers(statistics, column, label, ax=None):
     label : str
         Name and unit of the column.
     ax : matplotlib.axes.Axes, optional
+    log : bool
+        A logarithmic y axis.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
     ax, words = _axes(ax), []
-    for (name, frame), marker in zip(statistics.items(), "osD^v", strict=False):
+    for (name, frame), marker in zip(statistics.items(), "osD^vPX*h", strict=False):
         depth = np.arange(1, len(frame) + 1)
         ax.plot(depth, frame[column], marker=marker, ms=4, label=name)
         first, last = frame[column].iloc[[0, -1]]
         ends = f"{_number(first)} in layer 1 to {_number(last)} in layer {len(frame)}"
         words.append(f"{name} from {ends}")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="hidden layer", ylabel=label)
+    ax.set(xlabel="hidden layer", ylabel=label, yscale="log" if log else "linear")
     ax.legend()
     return describe(ax, f"Line plot of {label} by layer: {'; '.join(words)}.")
 

@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ HISTORY = History(
 
 ROWS = torch.tensor(rng.normal(size=(20, 3)), dtype=torch.float32)
 LAYERS = {"relu": layer_statistics(RegressionNet(3), ROWS)}
+CURVES = {"relu": pd.DataFrame({0: [3.0, 1.0, 2.0], 1: [4.0, 1.5, 2.0]}, index=[1e-3, 1e-2, 0.1])}
 
 
 FIGURES = {
@@ -37,6 +39,8 @@ FIGURES = {
     "scores": lambda ax: plots.plot_scores(
         {"a": [1, 2], "b": [2, 4]}, "RMSE", ax=ax, reference="a"
     ),
+    "curves": lambda ax: plots.plot_curves(CURVES, "lr", "RMSE", ax=ax, log="xy"),
+    "activation": lambda ax: plots.plot_activation("tanh", ax=ax, interval=(-2, 2)),
     "layers": lambda ax: plots.plot_layers(LAYERS, "sd", "standard deviation", ax=ax),
 }
 
@@ -75,6 +79,10 @@ def test_words_come_from_the_data():
     assert "training falls from 1.000 to 0.300" in words
     assert "best, 0.600, at epoch 2" in words
     assert "a 1.500 ± 0.707" in plots.plot_scores({"a": [1, 2]}, "RMSE").alt_text
+    assert "relu from 3.5 at 0.001 to 2 at 0.1, lowest 1.25" in FIGURES["curves"](None).alt_text
+    assert "responds from −2.00 to 2.00" in FIGURES["activation"](None).alt_text
+    two = plots.plot_losses([2.0, 1.0], "b", ax=plots.plot_losses([3.0, 2.5], "a")).alt_text
+    assert "a: from 3 to 2.5 in 2 steps. b: from 2 to 1 in 2 steps." in two
     band = plots.plot_error_by_band(TRUTH, 1.1 * TRUTH, "US$").alt_text
     assert "median 10 % in the lowest band" in band
 
