@@ -58,7 +58,7 @@ def _short(value):
 
 def _number(value):
     """A number as a sentence shows it: 450,500 and 0.163, never 4.505e+05 or -0."""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
     return "0" if text == "-0" else text.replace("-", "−")
 
 
@@ -352,7 +352,7 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
     )
 
 
-def plot_scores(scores, label, ax=None, reference=None):
+def plot_scores(scores, label, ax=None, reference=None, over="seeds"):
     """Repeated measurements of several models: each as a dot, mean ± sd as a bar.
 
     Parameters
@@ -364,6 +364,8 @@ def plot_scores(scores, label, ax=None, reference=None):
     ax : matplotlib.axes.Axes, optional
     reference : str, optional
         A model whose mean is drawn through.
+    over : str
+        What was repeated, for the words.
 
     Returns
     -------
@@ -382,7 +384,7 @@ def plot_scores(scores, label, ax=None, reference=None):
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=label)
     ax.invert_yaxis()
-    return describe(ax, f"{label}, mean ± standard deviation over seeds: {'; '.join(words)}.")
+    return describe(ax, f"{label}, mean ± standard deviation over {over}: {'; '.join(words)}.")
 
 
 def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
@@ -390,28 +392,41 @@ def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
 
     Parameters
     ----------
-    curves : dict of str to pandas.DataFrame
-        By name; one row a setting, which is the index, one column a seed.
+    curves : dict of str (or of float) to pandas.DataFrame
+        By name; one row a setting, which is the index, one column a seed. Names that are
+        numbers, such as learning rates, get colours from dark to light.
     xlabel, ylabel : str
         Names and units.
     ax : matplotlib.axes.Axes, optional
     log : {"", "x", "y", "xy"}
-        Which axes are logarithmic. On a logarithmic y the band ends at the smallest value.
+        Which axes are logarithmic. On a logarithmic y the band ends at the smallest value, and
+        an x that starts at 0 is logarithmic from its second setting on.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
+    from matplotlib import colormaps
+
     ax, words = _axes(ax), []
-    for (name, frame), marker in zip(curves.items(), "osD^vPX*h", strict=False):
+    numbers = not any(isinstance(name, str) for name in curves)
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(curves)) if numbers else 0)
+    for row, ((name, frame), marker) in enumerate(zip(curves.items(), "osD^vPX*h", strict=False)):
         mean, sd = frame.mean(axis=1), frame.std(axis=1)
         low = np.maximum(mean - sd, frame.min(axis=1)) if "y" in log else mean - sd
-        (line,) = ax.plot(frame.index, mean, marker=marker, ms=4, label=name)
+        look = {"color": shades[row]} if numbers else {}
+        look |= {"marker": marker, "ms": 4} if len(frame) <= 40 else {}
+        name = f"{name:g}" if numbers else name
+        (line,) = ax.plot(frame.index, mean, label=name, **look)
         ax.fill_between(frame.index, low, mean + sd, color=line.get_color(), alpha=0.2, lw=0)
         ends = [f"{_number(mean.iloc[i])} at {_number(frame.index[i])}" for i in (0, -1)]
         lowest = f"{_number(mean.min())} at {_number(mean.idxmin())}"
         words.append(f"{name} from {ends[0]} to {ends[1]}, lowest {lowest}")
+    settings = sorted({x for frame in curves.values() for x in frame.index})
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if "x" in log else "linear")
+    if "x" in log and settings[0] == 0:
+        ax.set_xscale("symlog", linthresh=settings[1])
+        ax.set_xticks(settings, [_short(x) for x in settings])
     ax.set(yscale="log" if "y" in log else "linear")
     ax.legend()
     return describe(ax, f"{ylabel} by {xlabel}, mean over seeds: {'; '.join(words)}.")
@@ -448,7 +463,7 @@ def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
             ax.axvline(edge, color=PINK, ls=":", lw=1.5)
     ax.set(title=name, xlabel="input", ylabel="output, slope", xlim=(-reach, reach))
     ax.set_ylim(max(bent.min(), -1.5) - 0.2, min(bent.max(), 2.5) + 0.2)
-    ends = f"from {low:.2f} to {high:.2f}".replace("-", "−")
+    ends = f"from {low:.2f} {f'to {high:.2f}' if np.isfinite(high) else 'on'}".replace("-", "−")
     return describe(ax, f"{name} and its slope; it responds {ends}.")
 
 

@@ -79,6 +79,7 @@ def test_words_come_from_the_data():
     assert "training falls from 1.000 to 0.300" in words
     assert "best, 0.600, at epoch 2" in words
     assert "a 1.500 ± 0.707" in plots.plot_scores({"a": [1, 2]}, "RMSE").alt_text
+    assert "over batches: a 1.5" in plots.plot_scores({"a": [1, 2]}, "MAE", over="batches").alt_text
     assert "relu from 3.5 at 0.001 to 2 at 0.1, lowest 1.25" in FIGURES["curves"](None).alt_text
     assert "responds from −2.00 to 2.00" in FIGURES["activation"](None).alt_text
     two = plots.plot_losses([2.0, 1.0], "b", ax=plots.plot_losses([3.0, 2.5], "a")).alt_text
