@@ -428,6 +428,8 @@ def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
         ax.set_xscale("symlog", linthresh=settings[1])
         ax.set_xticks(settings, [_short(x) for x in settings])
     ax.set(yscale="log" if "y" in log else "linear")
+    if "y" in log and ax.get_ylim()[1] < 50 * ax.get_ylim()[0]:  # else powers of ten are clearer
+        _plain_log(ax.yaxis)
     ax.legend()
     return describe(ax, f"{ylabel} by {xlabel}, mean over seeds: {'; '.join(words)}.")
 

@@ -45,7 +45,7 @@ def tags(cell):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 7
+    assert len(NOTEBOOKS) == 8
 
 
 def test_ran_in_order_from_one(notebook):
