@@ -14,7 +14,8 @@ CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def solutions():
     for path in sorted(BOOK.glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
-        first = next(cell.source for cell in cells if cell.cell_type == "code")
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        first = next(c.source for c in code if "install" not in c.metadata.get("tags", []))
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         for number, details in DETAILS.findall(text):
             for code in CODE.findall(details):

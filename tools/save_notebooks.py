@@ -5,6 +5,9 @@ execution, versions of the kernel, the pieces in which a stream arrives. Each fi
 (`regression_lib.plots.alt_text`) moves to where the book reads it. The measured running time goes
 into the chapter's opening line, time and memory into its metadata, rounded, so that they change
 only when it matters. The two pages that are made from the notebooks are written at the end.
+
+Once `_config.yml` names the public repository (`repository: {url: …}`), each notebook begins with
+a cell that fetches the library from there wherever it is missing, as on Colab.
 """
 
 import argparse
@@ -18,9 +21,22 @@ import ledger
 import nbformat
 import psutil
 import running_times
+import yaml
 from nbclient import NotebookClient
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
+CONFIG = BOOK.parent / "_config.yml"
+INSTALL = """\
+# Where the course's library is missing, as on Colab, fetch it first.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("regression_lib") is None:
+    source = "regression_lib @ git+{url}"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", source]
+    subprocess.run(command, check=True)
+    importlib.invalidate_caches()"""
 RUNNING_TIME = re.compile(r"(?<=\*\*Running time\*\* )[^.]*(?=\.)")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -54,9 +70,25 @@ class Memory(threading.Thread):
         self.join()
 
 
+def repository():
+    """The public repository's address in `_config.yml`, or None."""
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    return config.get("repository", {}).get("url")
+
+
+def set_install_cell(notebook, url):
+    """Put the cell that fetches the library behind the opening; without a url take it out."""
+    cells = [c for c in notebook.cells if "install" not in c.metadata.get("tags", [])]
+    if url:
+        cell = nbformat.v4.new_code_cell(INSTALL.format(url=url), metadata={"tags": ["install"]})
+        cells.insert(1, cell)
+    notebook.cells = cells
+
+
 def run(path):
     """Execute one notebook from the top; the notebook, its seconds and its megabytes."""
     notebook = nbformat.read(path, as_version=4)
+    set_install_cell(notebook, repository())
     start = time.perf_counter()
     client = NotebookClient(
         notebook,
