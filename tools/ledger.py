@@ -90,8 +90,12 @@ def page():
 
 
 def _counts(verdicts):
-    counts = [f"**{verdicts.count(verdict)}** {word}" for verdict, word in WORDS.items()]
-    return f"Of {len(verdicts)} claims, {', '.join(counts[:2])}, {counts[2]}.\n"
+    true, false, part = (verdicts.count(verdict) for verdict in (True, False, "in part"))
+    rest = f"; {verdicts.count(None)} are not yet tested" if None in verdicts else ""
+    return (
+        f"Of {len(verdicts)} claims, **{true}** hold, **{part}** hold in part and **{false}** do "
+        f"not hold{rest}.\n"
+    )
 
 
 def _table(who, rows):
