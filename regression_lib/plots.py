@@ -469,6 +469,72 @@ def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
     return describe(ax, f"{name} and its slope; it responds {ends}.")
 
 
+def plot_residuals(truth, predicted, unit, ax=None, n_bands=12):
+    """What the predictions miss, against the predictions: median and middle half in bands.
+
+    Parameters
+    ----------
+    truth, predicted : array, shape (n_rows,) or (n_rows, 1)
+    unit : str
+    ax : matplotlib.axes.Axes, optional
+    n_bands : int
+        Bands of equal count along the predictions.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    truth, predicted = np.ravel(truth), np.ravel(predicted)
+    residual, order = truth - predicted, np.argsort(predicted)
+    ax.scatter(predicted, residual, s=3, alpha=0.25, color=BLUE, lw=0, rasterized=True)
+    bands = np.array_split(order, n_bands)
+    centres = [np.median(predicted[band]) for band in bands]
+    low, middle, high = np.array([np.quantile(residual[b], [0.25, 0.5, 0.75]) for b in bands]).T
+    ax.fill_between(centres, low, high, color=ORANGE, alpha=0.3, lw=0, label="middle half")
+    ax.plot(centres, middle, color=ORANGE, label="median")
+    ax.axhline(0, color=GREY, lw=0.8)
+    ax.set(xlabel=f"predicted value, {unit}", ylabel=f"truth − prediction, {unit}")
+    ax.legend()
+    widths = f"{_number(high[0] - low[0])} wide at the low end, {_number(high[-1] - low[-1])} at"
+    medians = f"between {_number(middle.min())} and {_number(middle.max())}"
+    return describe(
+        ax, f"Residuals by prediction: medians {medians}; middle half {widths} the top."
+    )
+
+
+def plot_ridges(samples, label, ax=None, bins=60, limits=None):
+    """One histogram above the other, each on a line of its own: how a distribution develops.
+
+    Parameters
+    ----------
+    samples : dict of str to array of any shape
+        From the top down.
+    label : str
+        Name and unit of the values.
+    ax : matplotlib.axes.Axes, optional
+    bins : int
+    limits : (float, float), optional
+        Of the values; by default what holds all but one in a thousand.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax, words = _axes(ax), []
+    values = {name: np.ravel(np.asarray(sample, dtype=float)) for name, sample in samples.items()}
+    limits = limits or np.quantile(np.concatenate(list(values.values())), [0.0005, 0.9995])
+    edges = np.linspace(*limits, bins + 1)
+    for row, (name, sample) in enumerate(values.items()):
+        counts = np.histogram(sample, edges)[0]
+        top = row - 0.9 * counts / max(counts.max(), 1)
+        ax.fill_between(edges[:-1], row, top, step="post", color=BLUE, alpha=0.7, lw=0)
+        words.append(f"{name} mean {_number(sample.mean())}, sd {_number(sample.std())}")
+    ax.set_yticks(range(len(values)), list(values))
+    ax.set(xlabel=label, ylim=(len(values) - 0.5, -1))
+    return describe(ax, f"Histograms of {label}: {'; '.join(words)}.")
+
+
 def plot_layers(statistics, column, label, ax=None, log=False):
     """One column of `layer_statistics` through the depth, a line for each kind of layer.
 

@@ -39,6 +39,8 @@ FIGURES = {
     "scores": lambda ax: plots.plot_scores(
         {"a": [1, 2], "b": [2, 4]}, "RMSE", ax=ax, reference="a"
     ),
+    "residuals": lambda ax: plots.plot_residuals(TRUTH, PREDICTED, "US$", ax=ax),
+    "ridges": lambda ax: plots.plot_ridges({"a": TRUTH, "b": PREDICTED}, "price, US$", ax=ax),
     "curves": lambda ax: plots.plot_curves(CURVES, "lr", "RMSE", ax=ax, log="xy"),
     "activation": lambda ax: plots.plot_activation("tanh", ax=ax, interval=(-2, 2)),
     "layers": lambda ax: plots.plot_layers(LAYERS, "sd", "standard deviation", ax=ax),
@@ -62,7 +64,10 @@ def test_a_figure_draws_where_it_is_told(name):
 def test_a_figure_has_labels_and_words_with_numbers(name):
     ax = FIGURES[name](None)
     assert ax.get_xlabel()
-    assert ax.get_ylabel() or name == "scores"  # there the models' names stand on the axis
+    assert ax.get_ylabel() or name in (
+        "scores",
+        "ridges",
+    )  # there the models' names stand on the axis
     assert any(letter.isdigit() for letter in ax.alt_text)
     assert plots.alt_text(ax.figure) == ax.alt_text
 
