@@ -186,6 +186,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             if len(history) == 0:
                 raise KeyboardInterrupt
             warnings.warn(f"interrupted after {len(history)} epochs", stacklevel=2)
+        if hasattr(self, "feature_names_in_"):  # so that a saved `net_` asks for them by name
+            net.feature_names = tuple(self.feature_names_in_)
         self.net_, self.history_, self.n_iter_ = net, history, len(history)
         self.n_outputs_, self._one_target = y.shape[1], one_target
         return self

@@ -425,12 +425,16 @@ def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
     settings = sorted({x for frame in curves.values() for x in frame.index})
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if "x" in log else "linear")
     if "x" in log and settings[0] == 0:
-        ax.set_xscale("symlog", linthresh=settings[1])
+        ax.set_xscale("symlog", linthresh=settings[1], linscale=0.3)
         ax.set_xticks(settings, [_short(x) for x in settings])
+    elif "x" in log and settings[-1] < 50 * settings[0]:  # else powers of ten are clearer
+        _plain_log(ax.xaxis)
     ax.set(yscale="log" if "y" in log else "linear")
-    if "y" in log and ax.get_ylim()[1] < 50 * ax.get_ylim()[0]:  # else powers of ten are clearer
+    if "y" in log and ax.get_ylim()[1] < 50 * ax.get_ylim()[0]:
         _plain_log(ax.yaxis)
-    ax.legend()
+    # Among more than three curves there is seldom room for the names.
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3 if numbers else 2}
+    ax.legend(**above if len(curves) > 3 else {})
     return describe(ax, f"{ylabel} by {xlabel}, mean over seeds: {'; '.join(words)}.")
 
 

@@ -245,3 +245,14 @@ def test_wrong_options_are_named(options, error, words):
 def test_one_network_has_no_spread():
     with pytest.raises(ValueError, match="n_members=2 or more"):
         quick(epochs=1).fit(X, Y).predict(X, return_std=True)
+
+
+def test_the_network_inside_knows_the_columns_and_keeps_them_in_its_file(tmp_path):
+    throws = make_projectile(100)
+    model = DeepRegressor(hidden=(8,), epochs=1, n_members=2).fit(throws.X, throws.y)
+    model.net_.save(tmp_path / "throws.safetensors")
+    net = EnsembleNet.load(tmp_path / "throws.safetensors")
+    assert net.feature_names == throws.feature_names
+    assert np.allclose(net.predict(throws.X), model.predict(throws.X))
+    with pytest.raises(ValueError, match="X lacks the columns"):
+        net.predict(throws.X.drop(columns="angle"))

@@ -79,6 +79,19 @@ def test_svg_is_the_same_twice(name):
     assert first.lstrip().startswith("<?xml")
 
 
+def test_curves_take_numbers_as_names_and_an_x_from_zero():
+    table = pd.DataFrame({0: [3.0, 1.0, 2.0], 1: [4.0, 1.5, 2.0]}, index=[0, 1, 10])
+    ax = plots.plot_curves({1e-4: table, 1e-3: table + 1}, "layers", "error", log="x")
+    assert ax.get_xscale() == "symlog"
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "1", "10"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.0001", "0.001"]
+    dark, light = (sum(matplotlib.colors.to_rgb(line.get_color())) for line in ax.lines)
+    assert dark < light
+    many = plots.plot_curves(dict.fromkeys("abcd", table), "layers", "error")
+    many.figure.canvas.draw()
+    assert many.get_legend().get_window_extent().y0 >= many.bbox.y1 - 1
+
+
 def test_words_come_from_the_data():
     words = plots.plot_history(HISTORY).alt_text
     assert "training falls from 1.000 to 0.300" in words
