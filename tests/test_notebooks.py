@@ -10,6 +10,7 @@ import pytest
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 MAX_LINES = 20
+ENDS = ("## Summary", "## Check yourself", "## Exercises", "## Sources")
 RAW_MYST = re.compile(r"^:::|^```\{|\{[a-z][a-z:-]*\}`", re.MULTILINE)
 FOREIGN = re.compile(
     r"https?://(?!127\.0\.0\.1|localhost|www\.w3\.org/|purl\.org/|creativecommons\.org/ns)\S+"
@@ -90,17 +91,24 @@ def test_cells_are_short(notebook):
         assert len(lines) <= MAX_LINES, cell.source
 
 
-def test_a_written_chapter_is_neither_thin_nor_long(notebook):
+def test_a_written_chapter_is_neither_thin_nor_long(notebook, request):
     cells, text = code_cells(notebook), "\n".join(markdown(notebook))
     if "being written" in text:
         pytest.skip("an opening so far")
-    assert 12 <= len(cells) <= 25
+    lessons = [cell for cell in cells if "quiz(" not in cell.source]
+    assert 12 <= len(lessons) <= 25
     prose = NOT_PROSE.sub("", text).partition("## Exercises")[0]
     assert 1_000 <= len(prose.split()) <= 2_500
     figures = [c for c in cells if "mystnb" in c.metadata]
     assert len(figures) >= len(prose.split()) / 400
+    stem = request.node.callspec.params["notebook"].stem
+    assert f'quiz("{stem}")' in cells[-1].source
     for part in ("**You will be able to**", "**Running time**", "## Summary", "## Sources"):
         assert part in text
+    sections = re.findall(r"^## .+?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    lessons = [s for s in sections if not s.startswith(ENDS)]
+    for section in lessons:
+        assert "**Predict.**" in section, section.partition("\n")[0]
 
 
 def test_cells_parse_and_have_no_star_import(notebook):
