@@ -457,6 +457,8 @@ def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
     -------
     matplotlib.axes.Axes
     """
+    from matplotlib.ticker import MultipleLocator
+
     ax = _axes(ax)
     x = np.linspace(-reach, reach, 481)
     bent = get_activation(name)(torch.as_tensor(x)).numpy()
@@ -468,6 +470,7 @@ def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
         if np.isfinite(edge):
             ax.axvline(edge, color=PINK, ls=":", lw=1.5)
     ax.set(title=name, xlabel="input", ylabel="output, slope", xlim=(-reach, reach))
+    ax.xaxis.set_major_locator(MultipleLocator(2))
     ax.set_ylim(max(bent.min(), -1.5) - 0.2, min(bent.max(), 2.5) + 0.2)
     ends = f"from {low:.2f} {f'to {high:.2f}' if np.isfinite(high) else 'on'}".replace("-", "−")
     return describe(ax, f"{name} and its slope; it responds {ends}.")
@@ -508,7 +511,7 @@ def plot_residuals(truth, predicted, unit, ax=None, n_bands=12):
 
 
 def plot_ridges(samples, label, ax=None, bins=60, limits=None):
-    """One histogram above the other, each on a line of its own: how a distribution develops.
+    """Histograms one above the other, all to one scale: how a distribution develops.
 
     Parameters
     ----------
@@ -529,9 +532,10 @@ def plot_ridges(samples, label, ax=None, bins=60, limits=None):
     values = {name: np.ravel(np.asarray(sample, dtype=float)) for name, sample in samples.items()}
     limits = limits or np.quantile(np.concatenate(list(values.values())), [0.0005, 0.9995])
     edges = np.linspace(*limits, bins + 1)
+    shares = {name: np.histogram(v, edges)[0] / v.size for name, v in values.items()}
+    highest = max(share.max() for share in shares.values())
     for row, (name, sample) in enumerate(values.items()):
-        counts = np.histogram(sample, edges)[0]
-        top = row - 0.9 * counts / max(counts.max(), 1)
+        top = row - 0.9 * shares[name] / highest
         ax.fill_between(edges[:-1], row, top, step="post", color=BLUE, alpha=0.7, lw=0)
         words.append(f"{name} mean {_number(sample.mean())}, sd {_number(sample.std())}")
     ax.set_yticks(range(len(values)), list(values))
