@@ -12,6 +12,7 @@ import numpy as np
 
 VERDICTS = {True: "Holds", False: "Does not hold", "in part": "Holds in part"}
 CLASSES = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
+UNSAID = "unsaid-"  # begins the key of what the post does not say, but its code does
 LONGEST = 60  # of an anchor, in characters
 
 
@@ -33,7 +34,10 @@ class Verdict:
     @property
     def title(self):
         """The verdict in words, and whose claim it is."""
-        return f"The post: {VERDICTS[self.holds].lower()}" if self.post else VERDICTS[self.holds]
+        if self.post is None:
+            return VERDICTS[self.holds]
+        whose = "Unsaid by the post" if self.post.startswith(UNSAID) else "The post"
+        return f"{whose}: {VERDICTS[self.holds].lower()}"
 
     def lines(self):
         """One line a measurement: whether it speaks for the claim, and its own words."""
@@ -71,7 +75,8 @@ def claim(text, holds, evidence, *, post=None):
         What was measured, in words that carry the numbers and their spread, and whether it
         speaks for the claim. True needs all of them, False none, "in part" some of each.
     post : str, optional
-        The key, in the ledger of the post's claims, of the claim that this card puts to the test.
+        The key, in the ledger of the post's claims, of the claim that this card puts to the test;
+        it begins with ``"unsaid-"`` for what the post does not say, but its code does.
 
     Returns
     -------

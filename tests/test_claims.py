@@ -77,3 +77,8 @@ def test_a_claim_of_the_post_says_so_and_carries_its_ledger_entry():
     assert metadata["claim"]["evidence"] == ["✗ 2 % 2 = 0"]
     assert f'id="{metadata["claim"]["anchor"]}"' in data["text/html"]
     assert metadata["claim"]["anchor"] == "claim-two-is-odd-they-say"
+
+
+def test_what_the_post_leaves_unsaid_is_not_put_into_its_mouth():
+    card = claim("Biases are idle", True, {"slope 0": True}, post="unsaid-bias")
+    assert repr(card).startswith("Unsaid by the post: holds: Biases are idle")

@@ -14,12 +14,13 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from regression_lib.claims import UNSAID
+
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 LEDGER = BOOK / "claims.md"
 MARKS = {True: "✓", False: "✗", "in part": "◐"}
 WORDS = {True: "holds", False: "does not hold", "in part": "holds in part"}
-UNSAID = "unsaid: "
 KINDS = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
 
 OPENING = """\
@@ -104,9 +105,9 @@ def _table(who, rows):
 
 
 def _row(key, words, tests):
-    note = " <em>(unsaid)</em>" if words.startswith(UNSAID) else ""
+    note = " <em>(unsaid)</em>" if key.startswith(UNSAID) else ""
     measured = "".join(_link(card) + _evidence(card) for card in tests)
-    words = _inline(words.removeprefix(UNSAID)) + note
+    words = _inline(words) + note
     return _cells(f' id="{key}"', words, verdict_of(tests), measured)
 
 
