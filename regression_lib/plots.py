@@ -406,36 +406,61 @@ def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
     -------
     matplotlib.axes.Axes
     """
-    from matplotlib import colormaps
-
     ax, words = _axes(ax), []
-    numbers = not any(isinstance(name, str) for name in curves)
-    shades = colormaps["viridis"](np.linspace(0, 0.85, len(curves)) if numbers else 0)
-    for row, ((name, frame), marker) in enumerate(zip(curves.items(), "osD^vPX*h", strict=False)):
-        mean, sd = frame.mean(axis=1), frame.std(axis=1)
-        low = np.maximum(mean - sd, frame.min(axis=1)) if "y" in log else mean - sd
-        look = {"color": shades[row]} if numbers else {}
-        look |= {"marker": marker, "ms": 4} if len(frame) <= 40 else {}
-        name = f"{name:g}" if numbers else name
-        (line,) = ax.plot(frame.index, mean, label=name, **look)
-        ax.fill_between(frame.index, low, mean + sd, color=line.get_color(), alpha=0.2, lw=0)
-        ends = [f"{_number(mean.iloc[i])} at {_number(frame.index[i])}" for i in (0, -1)]
-        lowest = f"{_number(mean.min())} at {_number(mean.idxmin())}"
-        words.append(f"{name} from {ends[0]} to {ends[1]}, lowest {lowest}")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    looks = _looks(curves)
+    for (name, frame), look in zip(curves.items(), looks, strict=True):
+        words.append(_curve(ax, name, frame, look, "y" in log))
     settings = sorted({x for frame in curves.values() for x in frame.index})
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if "x" in log else "linear")
-    if "x" in log and settings[0] == 0:
-        ax.set_xscale("symlog", linthresh=settings[1], linscale=0.3)
-        ax.set_xticks(settings, [_short(x) for x in settings])
-    elif "x" in log and settings[-1] < 50 * settings[0]:  # else powers of ten are clearer
-        _plain_log(ax.xaxis)
-    ax.set(yscale="log" if "y" in log else "linear")
-    if "y" in log and ax.get_ylim()[1] < 50 * ax.get_ylim()[0]:
-        _plain_log(ax.yaxis)
+    if "x" in log:
+        _log_settings(ax, settings)
+    if "y" in log:
+        ax.set_yscale("log")
+        if ax.get_ylim()[1] < 50 * ax.get_ylim()[0]:
+            _plain_log(ax.yaxis)
     # Among more than three curves there is seldom room for the names.
-    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3 if numbers else 2}
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3 if _numbers(curves) else 2}
     ax.legend(**above if len(curves) > 3 else {})
     return describe(ax, f"{ylabel} by {xlabel}, mean over seeds: {'; '.join(words)}.")
+
+
+def _numbers(curves):
+    return not any(isinstance(name, str) for name in curves)
+
+
+def _looks(curves):
+    """A marker for each curve; a colour too, from dark to light, where the names are numbers."""
+    from matplotlib import colormaps
+
+    looks = [{"marker": marker} for marker, _ in zip("osD^vPX*h" * 9, curves, strict=False)]
+    if _numbers(curves):
+        for look, shade in zip(looks, np.linspace(0, 0.85, len(curves)), strict=True):
+            look["color"] = colormaps["viridis"](shade)
+    return looks
+
+
+def _curve(ax, name, frame, look, log):
+    """Draw one curve with its band; its words."""
+    mean, sd = frame.mean(axis=1), frame.std(axis=1)
+    low = np.maximum(mean - sd, frame.min(axis=1)) if log else mean - sd
+    look = look | ({"ms": 4} if len(frame) <= 40 else {"marker": ""})
+    name = name if isinstance(name, str) else f"{name:g}"
+    (line,) = ax.plot(frame.index, mean, label=name, **look)
+    ax.fill_between(frame.index, low, mean + sd, color=line.get_color(), alpha=0.2, lw=0)
+    ends = [f"{_number(mean.iloc[i])} at {_number(frame.index[i])}" for i in (0, -1)]
+    lowest = f"{_number(mean.min())} at {_number(mean.idxmin())}"
+    return f"{name} from {ends[0]} to {ends[1]}, lowest {lowest}"
+
+
+def _log_settings(ax, settings):
+    """A logarithmic x; from the second setting on where the first is 0."""
+    if settings[0] == 0:
+        ax.set_xscale("symlog", linthresh=settings[1], linscale=0.3)
+        ax.set_xticks(settings, [_short(x) for x in settings])
+    else:
+        ax.set_xscale("log")
+        if settings[-1] < 50 * settings[0]:  # else powers of ten are clearer
+            _plain_log(ax.xaxis)
 
 
 def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
