@@ -11,6 +11,7 @@ a cell that fetches the library from there wherever it is missing, as on Colab.
 """
 
 import argparse
+import json
 import re
 import sys
 import threading
@@ -38,6 +39,8 @@ if importlib.util.find_spec("regression_lib") is None:
     subprocess.run(command, check=True)
     importlib.invalidate_caches()"""
 RUNNING_TIME = re.compile(r"(?<=\*\*Running time\*\* )[^.]*(?=\.)")
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -110,9 +113,11 @@ def tidy(notebook, stem, seconds, megabytes):
         if cell.cell_type == "code":
             _move_alt_text(cell)
     cost = {"seconds": _rounded(seconds, 5), "megabytes": _rounded(megabytes, 50)}
+    widgets = _shown_widgets(notebook)
     notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNEL, "language_info": {"name": "python"}, "cost": cost}
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}, "cost": cost} | widgets
     )
+    _number_widgets(notebook, stem)
     opening = notebook.cells[0]
     opening.source = RUNNING_TIME.sub(_in_words(seconds), opening.source)
 
@@ -122,6 +127,34 @@ def _move_alt_text(cell):
     texts = [text for text in texts if text]
     if texts:
         cell.metadata["mystnb"] = {"image": {"alt": " ".join(texts)}}
+
+
+def _shown_widgets(notebook):
+    """The state of the widgets that an output shows, and of those that these refer to."""
+    state = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    wanted = [out.data[VIEW]["model_id"] for out in outputs if VIEW in out.get("data", {})]
+    for name in wanted:  # grows while it runs
+        referred = re.findall(r"IPY_MODEL_(\w+)", json.dumps(state.get(name, {})))
+        wanted += [other for other in referred if other not in wanted]
+    shown = {name: state[name] for name in wanted if name in state}
+    page = {"state": shown, "version_major": 2, "version_minor": 0}
+    return {"widgets": {STATE: page}} if shown else {}
+
+
+def _number_widgets(notebook, stem):
+    """Names for widgets that are the same at each run, instead of random ones."""
+    page = notebook.metadata.get("widgets", {}).get(STATE, {"state": {}})
+    names = {old: f"{stem}-{k}".replace("_", "-") for k, old in enumerate(page["state"])}
+    text = json.dumps(page)
+    for old, new in names.items():
+        text = text.replace(old, new)
+    page |= json.loads(text)
+    for cell in notebook.cells:
+        for out in cell.get("outputs", []):
+            if VIEW in out.get("data", {}):
+                view = out.data[VIEW]
+                view["model_id"] = names[view["model_id"]]
 
 
 def _rounded(value, step):
