@@ -6,16 +6,21 @@ So the very same module runs in JupyterLab, VS Code and Colab, and in the static
 loader of a few lines stands in for the kernel. Their words stand in `widgets/labels.toml`.
 """
 
+import math
 import tomllib
 from pathlib import Path
 
 import anywidget
+import numpy as np
 import traitlets
 
 from regression_lib.activations import get_activation
+from regression_lib.checks import as_matrix
+from regression_lib.data import load_king_county
 
 FOLDER = Path(__file__).parent / "widgets"
 LABELS = tomllib.loads((FOLDER / "labels.toml").read_text(encoding="utf-8"))
+DIGITS = 9  # as many as tell every float32 from its neighbours
 
 
 def module(*names):
@@ -39,6 +44,18 @@ class Explorer(anywidget.AnyWidget):
 
 class ActivationExplorer(Explorer):
     _esm = module("kit", "curves", "activations")
+
+
+class BatchNormExplorer(Explorer):
+    _esm = module("kit", "curves", "net", "batchnorm")
+
+
+class Playground(Explorer):
+    _esm = module("kit", "curves", "net", "lessons", "playground")
+
+
+class Replay(Explorer):
+    _esm = module("kit", "replay")
 
 
 def explore_activations(name="tanh", threshold=0.0707):
@@ -66,3 +83,196 @@ def explore_activations(name="tanh", threshold=0.0707):
     if not 0 < threshold < 1:
         raise ValueError(f"threshold={threshold!r} is a share and must lie between 0 and 1.")
     return ActivationExplorer("activations", name=name, threshold=threshold)
+
+
+def explore_batch_norm(net, X):
+    """Send batches through a trained network, and watch what their company does to one row.
+
+    Parameters
+    ----------
+    net : RegressionNet
+        With batch normalisation, one target, and no embedding. A small one: its weights
+        travel with the picture.
+    X : array or frame, shape (n_rows, n_features)
+        The rows that batches are drawn from; some hundred are plenty.
+
+    Returns
+    -------
+    Explorer
+        Shown as the last value of a cell. A target whose unit is a logarithm, ``ln(US$)``,
+        is shown as what it is the logarithm of.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the network has no batch normalisation in its first layer, more than one target or an
+        embedding, or X does not fit it.
+    """
+    rows = as_matrix(X, "X", columns=net.feature_names or net.config["n_features"])
+    if not net.config["hidden"] or not net.config["batch_norm"]:
+        raise ValueError(f"{net} has no batch normalisation in its first layer to look at.")
+    if net.config["n_targets"] != 1 or net.embedding is not None:
+        raise ValueError(f"{net}: the explorer takes one target and no embedding.")
+    return BatchNormExplorer(
+        "batch_norm",
+        shape=network_shape(net),
+        weights=network_weights(net),
+        scales={"x": _scale(net.x_scaler), "y": _scale(net.y_scaler)},
+        rows=[_numbers(row) for row in rows],
+        target=_target(net, float(np.median(net.predict(rows)))),
+    )
+
+
+def network_shape(net):
+    """How the network in JavaScript (widgets/net.js) names the options of a `RegressionNet`."""
+    c = net.config
+    names = {"inputs": "n_features", "norm": "batch_norm", "inputNorm": "input_norm"}
+    shape = {name: c[key] for name, key in names.items()} | {"hidden": list(c["hidden"])}
+    same = {"activation": c["activation"], "residual": c["residual"]}
+    return shape | same | {"momentum": c["bn_momentum"]}
+
+
+def network_weights(net):
+    """Weights, and the memories of batch normalisation, in the order and layout of net.js."""
+    parts = [] if net.input_norm is None else [net.input_norm]
+    for layer in net.layers:
+        parts += [layer.linear] + ([] if layer.batch_norm() is None else [layer.norm])
+    values = []
+    for part in [*parts, net.head]:
+        values.append(part.weight.T if part.weight.ndim == 2 else part.weight)
+        values.append(part.weight.new_zeros(part.out_features) if part.bias is None else part.bias)
+    memories = [
+        {"mean": _numbers(norm.running_mean), "variance": _numbers(norm.running_var)}
+        for norm in net.batch_norms()
+    ]
+    return {"parameters": [_numbers(value) for value in values], "memories": memories}
+
+
+def _numbers(values):
+    """Plain numbers, flat, without digits that carry nothing."""
+    flat = values.detach().numpy() if hasattr(values, "detach") else np.asarray(values)
+    return [float(f"{value:.{DIGITS}g}") for value in flat.ravel()]
+
+
+def _scale(scaler):
+    return {"mean": _numbers(scaler.mean), "scale": _numbers(scaler.scale)}
+
+
+def _target(net, typical):
+    """The target's name and unit as a reader wants them: no logarithms, and thousands as such."""
+    name = (net.target_names or ["target"])[0]
+    unit = net.units.get(name) or ""
+    log = unit.startswith("ln(")
+    if log:
+        name, unit, typical = name.removeprefix("log_"), unit[3:-1], math.exp(typical)
+    factor = 1000 if abs(typical) >= 10_000 else 1
+    return {"name": name, "log": log, "factor": factor} | {
+        "unit": f"thousand {unit}" if factor > 1 else unit
+    }
+
+
+def playground(setting=""):
+    """Train a network in the page, or two side by side, and turn its knobs while it learns.
+
+    Parameters
+    ----------
+    setting : str
+        What to begin with, as the book's page writes it behind the # of its address:
+        ``"lesson=parabola&a.depth=8&a.norm=true"``. What it does not name, is as usual.
+
+    Returns
+    -------
+    Explorer
+        Shown as the last value of a cell.
+    """
+    sold = load_king_county(features=("sqft_living", "lat")).log_target()
+    few = sold.rows(np.flatnonzero(sold.X.sqft_living <= 5000)[::26])  # the few villas leave room
+    order = np.random.default_rng(0).permutation(len(few))
+    area, latitude = few.X.to_numpy()[order].T
+    price = few.y.to_numpy()[order, 0]
+    x = [[int(a), round(float(b), 4)] for a, b in zip(area, latitude, strict=True)]
+    houses = {"x": x, "y": [round(float(p), 3) for p in price]}
+    names = ["living area, ft²", "latitude, °"]
+    return Playground("playground", setting=setting, houses=houses, names=names)
+
+
+def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names=None):
+    """Replay a sweep over a setting: how its curve came about, with the spread over seeds.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row for each setting, moment and seed, as an experiment collects them.
+    x : str
+        The column of the setting, laid out from left to right.
+    over : str
+        The column of the moment, such as the epoch, which the replay goes through.
+    values : dict
+        The columns to show: ``{words: column}``. With `by` each has a picture of its own, else
+        they share one.
+    by : str, optional
+        The column that tells lines apart.
+    log : bool
+        Whether the values have a logarithmic axis.
+    label : str
+        What the values are, where they share a picture.
+    names : dict, optional
+        Words for `x` and `over`, ``{column: words}``.
+
+    Returns
+    -------
+    Explorer
+        Shown as the last value of a cell.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks one of the columns.
+    """
+    wanted = [x, over, *values.values(), *([by] if by else [])]
+    missing = [column for column in wanted if column not in table]
+    if missing:
+        raise ValueError(f"the table has no column {missing}; it has {list(table)}")
+    words = {x: x, over: over} | (names or {})
+    if by:
+        kinds = list(table[by].unique())
+        pictures = [
+            _picture(
+                words, log, {k: _frames(table[table[by] == k], x, over, column) for k in kinds}
+            )
+            for words, column in values.items()
+        ]
+    else:
+        lines = {name: _frames(table, x, over, column) for name, column in values.items()}
+        pictures = [_picture(label, log, lines)]
+    places, moments = (sorted(table[column].unique()) for column in (x, over))
+    return Replay(
+        "replay",
+        x={"label": words[x], "names": [f"{place:g}" for place in places]},
+        over=words[over],
+        frames=[float(moment) for moment in moments],
+        pictures=pictures,
+    )
+
+
+def _frames(table, x, over, column):
+    """Mean and spread over seeds: a list of settings for each moment."""
+    cells = table.groupby([over, x])[column]
+    parts = {"mean": cells.mean().unstack(), "sd": cells.std().fillna(0).unstack()}
+    return {
+        name: [
+            [float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in part.to_numpy()
+        ]
+        for name, part in parts.items()
+    }
+
+
+def _picture(label, log, lines):
+    """Lines with an axis that holds all their means."""
+    means = [v for line in lines.values() for row in line["mean"] for v in row if v is not None]
+    low, high = min(means), max(means)
+    room = 0.05 * (high - low)
+    span = [10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))]
+    return {"label": label, "log": log, "lines": lines} | {
+        "range": span if log else [low - room, high + room]
+    }

@@ -1,20 +1,38 @@
 """The explorers' arithmetic is PyTorch's: their JavaScript runs here, in a small engine."""
 
 import json
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from regression_lib import ACTIVATIONS, RegressionNet, responsive_range
+from regression_lib import (
+    ACTIVATIONS,
+    KC4,
+    RegressionNet,
+    fit,
+    load_king_county,
+    responsive_range,
+)
 from regression_lib.activations import derivative
-from regression_lib.explore import LABELS, explore_activations, module
+from regression_lib.explore import (
+    FOLDER,
+    LABELS,
+    explore_activations,
+    explore_batch_norm,
+    explore_sweep,
+    module,
+    network_shape,
+    network_weights,
+    playground,
+)
 
 quickjs = pytest.importorskip("quickjs")
 
 
-@pytest.fixture(scope="module")
-def script():
+def engine(*files):
     """Evaluate an expression after the given files; what it gives, as Python's own."""
     context = quickjs.Context()
 
@@ -23,8 +41,13 @@ def script():
             context.eval(f"globalThis.{name} = {json.dumps(value)}")
         return json.loads(context.eval(f"JSON.stringify({expression})"))
 
-    context.eval(module("kit", "curves", "net"))
+    context.eval(module(*files).replace("export default", "globalThis.explorer ="))
     return evaluate
+
+
+@pytest.fixture(scope="module")
+def script():
+    return engine("kit", "curves", "net", "lessons", "playground")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -42,17 +65,6 @@ class TestCurves:
         assert [float(end.replace("Infinity", "inf")) for end in found] == pytest.approx(
             responsive_range(name, threshold), abs=1e-6
         )
-
-
-def fill(script, net):
-    """Give the network in JavaScript the weights of one in Python."""
-    parts = [] if net.input_norm is None else [net.input_norm.weight, net.input_norm.bias]
-    for layer in net.layers:
-        parts += [layer.linear.weight.T, layer.linear.bias]
-        parts += [] if layer.batch_norm() is None else [layer.norm.weight, layer.norm.bias]
-    parts += [net.head.weight.T, net.head.bias]
-    values = [part.detach().flatten().tolist() for part in parts]
-    script("values.forEach((v, k) => net.parameters[k].set(v)) ?? 0", values=values)
 
 
 def parameters(net):
@@ -77,23 +89,25 @@ class TestNet:
         shape = {"hidden": (6,) * 4, "activation": activation, "batch_norm": norm}
         options = {"input_norm": norm, "residual": residual, "linear_bias": True}
         net = RegressionNet(2, **shape, **options, bn_momentum=0.3).double()
-        options = {"inputs": 2, "depth": 4, "width": 6, "norm": norm, "residual": residual}
-        options |= {"activation": activation, "momentum": 0.3}
-        script("(globalThis.net = new Net(options)) && 0", options=options)
-        fill(script, net)
+        values = {"shape": network_shape(net), "weights": network_weights(net)}
+        script("(globalThis.net = new Net(shape).fill(weights)) && 0", **values)
         rng = np.random.default_rng(0)
         x, y = rng.normal(2, 3, (16, 2)), rng.normal(size=(16, 1))
         batch = {"x": x.ravel().tolist(), "y": y.ravel().tolist()}
-        script("(batch = {x: Float64Array.from(x), y: Float64Array.from(y)}) && 0", batch={}, **batch)
+        script(
+            "(batch = {x: Float64Array.from(x), y: Float64Array.from(y)}) && 0", batch={}, **batch
+        )
         return net, torch.tensor(x), torch.tensor(y)
 
     def test_loss_and_gradients(self, script, pair):
         net, x, y = pair
         loss = torch.nn.functional.mse_loss(net(x), y)
         loss.backward()
-        assert script("net.loss(batch.x, batch.y, 16)") == pytest.approx(loss.item(), rel=1e-9)
+        assert script("net.loss(batch.x, batch.y, 16)") == pytest.approx(loss.item(), rel=1e-6)
         found = torch.tensor(script("net.gradients.flatMap(g => [...g])"), dtype=torch.float64)
-        torch.testing.assert_close(found, flat([p.grad for p in parameters(net)]), rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(
+            found, flat([p.grad for p in parameters(net)]), rtol=1e-5, atol=1e-8
+        )
 
     def test_steps_of_adam_and_eval_mode(self, script, pair):
         net, x, y = pair
@@ -105,6 +119,175 @@ class TestNet:
             script("(net.loss(batch.x, batch.y, 16), net.step(0.01)) ?? 0")
         found = torch.tensor(script("[...net.forward(batch.x, 16)]"), dtype=torch.float64)
         torch.testing.assert_close(found, net.eval()(x).detach().ravel(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def net():
+    houses = load_king_county(400, features=KC4).log_target()
+    net = RegressionNet(4, hidden=(6, 5), activation="gelu", input_norm=True)
+    fit(net, houses, epochs=2)
+    return net
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_king_county(50, features=KC4, seed=1).X
+
+
+@pytest.fixture(scope="module")
+def batches(net, rows):
+    script = engine("kit", "curves", "net", "batchnorm")
+    data = explore_batch_norm(net, rows).data
+    script("(globalThis.batches = new Batches(data)) && 0", data=data)
+    return script
+
+
+class TestBatchNormExplorer:
+    def test_prices_in_eval_mode_are_those_of_predict(self, net, rows, batches):
+        found = batches("batches.predict([...Array(50).keys()], false, 0)")
+        assert found == pytest.approx(np.exp(net.predict(rows))[:, 0] / 1000, rel=1e-5)
+
+    def test_prices_in_train_mode_and_the_memory_that_they_move(self, net, rows, batches):
+        x = torch.tensor(rows.to_numpy()[:7], dtype=torch.float32)
+        twin = RegressionNet(**net.config)
+        twin.load_state_dict(net.state_dict())
+        for norm in twin.batch_norms():
+            norm.momentum = 0.5
+        with torch.no_grad():
+            price = twin.train()(x).exp()[:, 0].numpy() / 1000
+        found = batches("batches.predict([0, 1, 2, 3, 4, 5, 6], true, 0.5)")
+        assert found == pytest.approx(price, rel=1e-4)
+        after = batches("batches.predict([...Array(50).keys()], false, 0)")
+        assert after == pytest.approx(np.exp(twin.predict(rows))[:, 0] / 1000, rel=1e-4)
+
+    def test_scale_and_bias_of_the_first_layer_change_nothing_in_train_mode(self, batches):
+        before = batches("batches.predict([0, 1, 2, 3], true, 0)")
+        batches("batches.turn(10, 5) ?? 0")
+        assert batches("batches.predict([0, 1, 2, 3], true, 0)") == pytest.approx(before, rel=1e-3)
+        alone = batches("batches.predict([0, 1, 2, 3], false, 0)")
+        assert alone != pytest.approx(before, rel=1e-2)  # the running statistics are out of date
+        batches("batches.turn(1, 0) ?? 0")
+
+    def test_a_batch_holds_the_row_in_question_and_nobody_twice(self, batches):
+        chosen = batches("batches.company(3, 16)")
+        assert chosen[0] == 3
+        assert len(set(chosen)) == 16
+
+    def test_logarithms_and_thousands_are_undone(self, net, rows):
+        target = explore_batch_norm(net, rows).data["target"]
+        assert target == {"name": "price", "unit": "thousand US$", "log": True, "factor": 1000}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"batch_norm": False}, "no batch normalisation"),
+            ({"hidden": ()}, "no batch normalisation"),
+            ({"n_targets": 2}, "one target"),
+            ({"numeric_embedding": "piecewise_linear"}, "no embedding"),
+        ],
+    )
+    def test_networks_that_it_cannot_show_are_refused(self, rows, options, message):
+        with pytest.raises(ValueError, match=message):
+            explore_batch_norm(RegressionNet(4, **options), rows)
+
+
+class TestPlayground:
+    def test_a_setting_survives_the_address(self, script):
+        text = "lesson=houses&scaled=false&pair=true&a.depth=20&a.lr=0.0003&b.norm=true&b.bias=-0.2"
+        assert script("encode(decode(text))", text=text) == text
+
+    @pytest.mark.parametrize(
+        "text", ["", "summary", "a.depth=21", "c.depth=2", "a.toString=1", "lr=0.1"]
+    )
+    def test_another_anchor_is_no_setting(self, script, text):
+        assert script("decode(text)", text=text) is None
+
+    def test_what_is_out_of_range_is_left_out(self, script):
+        state = script("decode('a.depth=5&a.lr=7&lesson=<b>')")
+        assert (state["a"]["depth"], state["a"]["lr"], state["lesson"]) == (5, 0.01, "wave")
+
+    def test_every_experiment_can_be_linked_to(self, script):
+        found = script(
+            "Object.values(EXPERIMENTS).map(e => [setting(e), decode(encode(setting(e)))])"
+        )
+        assert len(found) == 5
+        for meant, read in found:
+            assert read == meant
+
+    @pytest.mark.parametrize("lesson", ["wave", "parabola", "step", "teeth", "houses"])
+    @pytest.mark.parametrize("norm", [False, True], ids=["plain", "BN"])
+    def test_each_lesson_can_be_learnt(self, script, lesson, norm):
+        data = playground().data
+        options = {"norm": norm, "depth": 2, "width": 16, "lr": 0.03, "batch": 32}
+        losses = script(
+            """(() => { const rows = lessonOf(lesson, houses, true);
+            const trainee = new Trainee({...NETWORK, ...options}, rows);
+            for (let k = 0; k < 300; k++) trainee.step();
+            return trainee.losses.map(x => x.fresh); })()""",
+            houses=data["houses"],
+            lesson=lesson,
+            options=options,
+        )
+        assert losses[-1] < 0.7 < losses[0]  # a straight line leaves 0.9 of the wave
+
+    def test_houses_are_judged_by_others_than_those_learnt_from(self, script):
+        data = playground().data
+        sizes = script(
+            """(({train, valid}) => [train.rows, valid.rows, train.x.length])(
+            lessonOf('houses', houses, true))""",
+            houses=data["houses"],
+        )
+        assert sizes[0] + sizes[1] == len(data["houses"]["y"]) > 700
+        assert sizes[2] == 2 * sizes[0]
+
+    def test_a_batch_takes_each_row_once_in_a_pass(self, script):
+        rows = script(
+            """(() => { const lesson = lessonOf("wave", null, true);
+            const trainee = new Trainee({...NETWORK, batch: 32}, lesson);
+            return Array.from({length: 8}, () => [...trainee.batch().x]).flat(); })()"""
+        )
+        assert len(set(rows)) == 256
+
+    def test_a_training_that_breaks_down_says_so(self, script):
+        lost = script(
+            """(() => { const lesson = lessonOf("parabola", null, false);
+            const trainee = new Trainee({...NETWORK, activation: "relu", lr: 1e300}, lesson);
+            for (let k = 0; k < 5; k++) trainee.step();
+            return trainee.lost; })()"""
+        )
+        assert lost is True
+
+
+class TestSweep:
+    @pytest.fixture
+    def table(self):
+        keys = [(lr, step, seed) for lr in (0.1, 0.01) for step in (1, 2, 3) for seed in range(4)]
+        frame = pd.DataFrame(keys, columns=["lr", "step", "seed"])
+        return frame.assign(loss=frame.lr * frame.step + frame.seed, other=1.0, kind="plain")
+
+    def test_shows_means_and_spreads_in_order(self, table):
+        data = explore_sweep(table, x="lr", over="step", values={"seen": "loss"}).data
+        assert data["x"]["names"] == ["0.01", "0.1"]
+        assert data["frames"] == [1, 2, 3]
+        line = data["pictures"][0]["lines"]["seen"]
+        assert line["mean"][2] == pytest.approx([1.53, 1.8])
+        assert line["sd"][2] == pytest.approx([np.std(range(4), ddof=1)] * 2, rel=1e-3)
+
+    def test_what_diverged_leaves_a_gap(self, table):
+        table.loc[table.lr == 0.1, "loss"] = np.inf
+        data = explore_sweep(table, x="lr", over="step", values={"seen": "loss"}).data
+        assert data["pictures"][0]["lines"]["seen"]["mean"][0][1] is None
+        json.dumps(data, allow_nan=False)
+
+    def test_kinds_have_lines_and_values_have_pictures(self, table):
+        values = {"seen": "loss", "new": "other"}
+        data = explore_sweep(table, x="lr", over="step", values=values, by="kind").data
+        assert [picture["label"] for picture in data["pictures"]] == ["seen", "new"]
+        assert list(data["pictures"][0]["lines"]) == ["plain"]
+
+    def test_a_missing_column_is_named(self, table):
+        with pytest.raises(ValueError, match="no column \\['rate'\\]"):
+            explore_sweep(table, x="rate", over="step", values={"seen": "loss"})
 
 
 class TestExplorers:
@@ -120,5 +303,30 @@ class TestExplorers:
         with pytest.raises(ValueError, match="between 0 and 1"):
             explore_activations(threshold=threshold)
 
-    def test_labels_are_strings(self):
-        assert all(isinstance(text, str) for table in LABELS.values() for text in table.values())
+    @pytest.mark.parametrize(
+        ("kind", "own"),
+        [
+            ("activations", ["activations"]),
+            ("batch_norm", ["batchnorm"]),
+            ("playground", ["playground"]),
+            ("replay", ["replay"]),
+        ],
+    )
+    def test_every_word_stands_in_the_table_and_is_used(self, kind, own):
+        source = re.sub(r"^\s*/?\*.*$", "", module("kit", *own), flags=re.M)
+        asked = set(re.findall(r"\bt\(\s*\"(\w+)\"(?=[,)])", source))
+        known = set(LABELS["common"] | LABELS[kind])
+        assert asked <= known, "a word that no table has"
+        # Others are put together ("lesson_" + its name), handed on, or the widget's name.
+        loose = {word for word in known - asked if not re.search(rf"\"{word}\"|\b{word}\b", source)}
+        families = {"lesson", "experiment", "weights", "bias", "fresh", "seen"}
+        assert {word for word in loose if word.partition("_")[0] not in families} <= {"title"}
+
+    def test_no_word_is_baked_into_a_script(self):
+        """Text between quotes with a space and a capital or several words is for a reader."""
+        for path in FOLDER.glob("*.js"):
+            code = re.sub(
+                r"^\s*(//|/?\*).*$|//.*$", "", path.read_text(encoding="utf-8"), flags=re.M
+            )
+            texts = re.findall(r"\"([A-Z][a-z]+ [a-z ]+)\"", code)
+            assert not texts, f"{path.name}: {texts}"

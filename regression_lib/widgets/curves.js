@@ -62,3 +62,13 @@ function band(name, threshold) {
   };
   return [edge(-40, 40), edge(40, -40)];
 }
+
+/** The band at a fourteenth of the peak, as in chapter 2; looked for once. */
+const bands = new Map();
+function responsive(name) {
+  if (!bands.has(name)) bands.set(name, band(name, 0.0707));
+  return bands.get(name);
+}
+
+/** Where a picture of the outputs of a normalised unit begins and ends. */
+const reachOf = (name) => ({ tanh: [-1.2, 1.2], sigmoid: [-0.2, 1.2] })[name] ?? [-1, 4];

@@ -39,7 +39,7 @@ function number(value, digits = 3) {
     size !== 0 && (size < 1e-3 || size >= 1e6)
       ? value.toExponential(1).replace("e+", "e")
       : String(+value.toPrecision(Math.max(digits, Math.ceil(Math.log10(size + 1)))));
-  return text.replaceAll("-", "−");
+  return text.replace(/^-?\d+$/, (whole) => whole.replace(/\d(?=(\d{3})+$)/g, "$&,")).replaceAll("-", "−");
 }
 
 // --- controls: each is {element, value, …} and calls back with its value -----------------------
@@ -95,6 +95,39 @@ function toggle({ label, value, change }) {
 
 const button = (label, press) => html("button", { type: "button", onclick: press }, label);
 
+/**
+ * Play, step and reset, and the clock behind them. A step that returns false is the last one;
+ * `frame` is a step as it is taken while playing, `begin` comes before the first of them.
+ */
+function player(t, element, { step, reset, frame = step, begin = () => {}, pause }) {
+  let playing = false;
+  const turn = (on) => {
+    playing = on;
+    play.textContent = t(on ? "pause" : "play");
+  };
+  const go = (move) => move() === false && turn(false);
+  const play = button(t("play"), () => {
+    turn(!playing);
+    if (playing) begin();
+    ticking.wake();
+  });
+  const once = button(t("step"), () => (turn(false), go(step)));
+  const again = button(t("reset"), () => (turn(false), reset()));
+  const ticking = clock(element, () => playing, () => go(frame), pause);
+  return { element: html("div", { class: "xp-buttons" }, play, once, again), end: ticking.end };
+}
+
+/** What the marks of a chart mean: [["line" or "dots", their class, words], …]. */
+function key(entries) {
+  return html("ul", { class: "xp-key", role: "list" }, ...entries.map(([kind, look, text]) => {
+    const mark = kind === "dots" ? svg("circle", { cx: 14, cy: 5, r: 3, class: look }) : svg("path", { d: "M0,5H28", class: look });
+    return html("li", {}, svg("svg", { viewBox: "0 0 28 10", "aria-hidden": "true" }, mark), text);
+  }));
+}
+
+/** A chart, or several, under a few words. */
+const titled = (text, ...children) => html("div", {}, html("p", { class: "xp-title" }, text), ...children);
+
 /** A sentence under the picture. It is read aloud when it has settled, not at every step. */
 function words() {
   const text = html("p", { class: "xp-words" });
@@ -112,7 +145,9 @@ function words() {
 
 // --- a chart ------------------------------------------------------------------------------------
 
-function ticks(low, high, log, count = 5) {
+/** Where an axis has its ticks: at its names, at powers of ten, or at round numbers. */
+function ticks({ range: [low, high], names, log, whole }, count) {
+  if (names) return names.map((_, k) => k);
   if (log) {
     const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
     const every = Math.max(1, Math.ceil((last - first) / count));
@@ -124,7 +159,7 @@ function ticks(low, high, log, count = 5) {
   const step = power * [1, 2, 5, 10].find((k) => k * power >= rough);
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push(k * step);
-  return found;
+  return whole ? found.filter(Number.isInteger) : found;
 }
 
 /** Axes in an SVG that scales with the page; `x.range` and `y.range` may be changed and redrawn. */
@@ -168,13 +203,14 @@ class Chart {
     this.drawn = key;
     const { left, right, top, bottom } = this.box;
     const parts = [svg("path", { d: `M${left},${top}V${bottom}H${right}` })];
-    for (const v of ticks(...this.x.range, this.x.log)) {
+    const shown = (axis, v) => axis.names?.[v] ?? number(v);
+    for (const v of ticks(this.x, 5)) {
       parts.push(svg("path", { d: `M${this.px(v)},${bottom}v4` }));
-      parts.push(svg("text", { x: this.px(v), y: bottom + 16, "text-anchor": "middle" }, number(v)));
+      parts.push(svg("text", { x: this.px(v), y: bottom + 16, "text-anchor": "middle" }, shown(this.x, v)));
     }
-    for (const v of ticks(...this.y.range, this.y.log, 4)) {
+    for (const v of ticks(this.y, Math.max(2, Math.round(this.height / 55)))) {
       parts.push(svg("path", { d: `M${left},${this.py(v)}h-4` }));
-      parts.push(svg("text", { x: left - 7, y: this.py(v) + 4, "text-anchor": "end" }, number(v)));
+      parts.push(svg("text", { x: left - 7, y: this.py(v) + 4, "text-anchor": "end" }, shown(this.y, v)));
     }
     const middle = (top + bottom) / 2;
     parts.push(svg("text", { x: (left + right) / 2, y: this.height - 4, "text-anchor": "middle" }, this.x.label));
@@ -202,12 +238,38 @@ class Chart {
     set(this.layer(name, "path", { class: "xp-line", ...look }), { d: path });
   }
 
+  /** Upright strokes from one standard deviation below to one above. */
+  whiskers(name, xs, ys, sds, look = {}) {
+    const inside = (v) => Math.min(this.box.bottom, Math.max(this.box.top, Number.isFinite(v) ? v : this.box.bottom));
+    let path = "";
+    xs.forEach((x, k) => {
+      if (Number.isFinite(ys[k])) path += `M${this.px(x).toFixed(1)},${inside(this.py(ys[k] - sds[k])).toFixed(1)}V${inside(this.py(ys[k] + sds[k])).toFixed(1)}`;
+    });
+    set(this.layer(name, "path", { class: "xp-line", ...look }), { d: path });
+  }
+
   dots(name, xs, ys, look = {}, r = 2) {
     let path = "";
     for (let i = 0; i < xs.length; i++) {
       path += `M${(this.px(xs[i]) - r).toFixed(1)},${this.py(ys[i]).toFixed(1)}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`;
     }
     set(this.layer(name, "path", { class: "xp-dots", ...look }), { d: path });
+  }
+
+  /** A grid of values between 0 and 1, row by row from below, as eight depths of one colour. */
+  cells(name, values, columns) {
+    const { left, right, top, bottom } = this.box, rows = values.length / columns;
+    const wide = (right - left) / columns, high = (bottom - top) / rows;
+    const paths = new Array(8).fill("");
+    values.forEach((value, k) => {
+      const level = Math.min(7, Math.floor(8 * value));
+      if (!(level >= 0) || value === 0) return;
+      const x = left + (k % columns) * wide, y = bottom - (1 + Math.floor(k / columns)) * high;
+      paths[level] += `M${x.toFixed(1)},${y.toFixed(1)}h${wide.toFixed(1)}v${high.toFixed(1)}h${-wide.toFixed(1)}Z`;
+    });
+    paths.forEach((d, level) => {
+      set(this.layer(`${name}${level}`, "path", { class: "xp-cells", opacity: (level + 1) / 8 }), { d });
+    });
   }
 
   band(name, low, high, look = {}) {
@@ -239,13 +301,23 @@ function histogram(values, low, high, bins) {
   return shares;
 }
 
-/** Call `frame` at each animation frame while `running()` says so and the element is in sight. */
-function clock(element, running, frame) {
-  let seen = false, asked = 0;
-  const tick = () => {
+/** The mean, and the standard deviation as of a whole population. */
+function momentsOf(values) {
+  const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+  const square = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length;
+  return { mean, sd: Math.sqrt(square) };
+}
+
+/** Call `frame` while `running()` says so and the element is in sight, `pause` ms apart or more. */
+function clock(element, running, frame, pause = 0) {
+  let seen = false, asked = 0, last = -Infinity;
+  const tick = (now) => {
     asked = 0;
     if (!seen || !running() || !element.isConnected) return;
-    frame();
+    if (now - last >= pause) {
+      last = now;
+      frame(now);
+    }
     wake();
   };
   const wake = () => {
