@@ -14,6 +14,8 @@ from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.math import get_node_equation_number
 
+import labels
+
 KATEX = Path(__file__).parent / "katex" / "katex.min.js"
 
 
@@ -48,13 +50,14 @@ def visit_inline(self, node):
 
 def visit_display(self, node):
     """Number on the left of the row, formula in a box that scrolls sideways on a phone."""
+    words = labels.load(self.config.language)
     formula = render(node.astext(), display=True, page=self.builder.current_docname)
     self.body.append(self.starttag(node, "div", CLASS="math math-display notranslate"))
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
-        self.add_permalink_ref(node, "Link to this equation")
+        self.add_permalink_ref(node, words["equation"])
         self.body.append("</span>")
-    box = '<div class="math-scroll" tabindex="0" role="group" aria-label="Formula">'
+    box = f'<div class="math-scroll" tabindex="0" role="group" aria-label="{words["formula"]}">'
     self.body.append(f"{box}{formula}</div></div>\n")
     raise nodes.SkipNode
 

@@ -2,42 +2,38 @@
 
 import functools
 import os
-import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NO_BROWSER = (
-    "No Chromium found. Install one (apt install chromium, or "
-    "python -m playwright install chromium) or name it in the environment variable CHROMIUM."
-)
+sys.path.insert(0, str(ROOT / "book" / "_ext"))  # the book's extensions, tested as modules
 
 
-@pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """The folder of the built book; a warning of the build is a failure."""
-    output = tmp_path_factory.mktemp("book")
+def build_book(source, output):
+    """Build the book of a folder and return the folder of its pages; a warning is a failure."""
     build = "from jupyter_book.cli.main import main; main()"
-    arguments = ["build", str(ROOT), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
-    command = [sys.executable, "-c", build, *arguments]
+    arguments = ["build", str(source), "--path-output", str(output), "-W", "-n", "--keep-going"]
+    command = [sys.executable, "-c", build, *arguments, "-q"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=ROOT)
     assert done.returncode == 0, f"The book does not build:\n{done.stderr[-4000:]}"
     return output / "_build" / "html"
+
+
+@contextmanager
+def serving(folder):
+    """Serve a folder on this machine; yields its address."""
+    handler = functools.partial(Quiet, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -45,34 +41,49 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def watched_page(browser, home):
+    """A browser tab that notes errors, failed requests and each request that leaves `home`."""
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.troubles = troubles = []
+
+    def guard(route):
+        if route.request.url.startswith((home, "data:", "blob:")):
+            return route.continue_()
+        troubles.append(f"asks another host: {route.request.url}")
+        return route.abort()
+
+    def note(worth_noting, text):
+        if worth_noting:
+            troubles.append(text)
+
+    page.route("**/*", guard)
+    page.on("pageerror", lambda error: note(True, f"error in a script: {error}"))
+    page.on("console", lambda message: note(message.type == "error", message.text))
+    page.on("requestfailed", lambda request: note(True, f"{request.failure}: {request.url}"))
+    page.on("response", lambda reply: note(reply.status >= 400, f"{reply.status}: {reply.url}"))
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """The folder of the built book."""
+    return build_book(ROOT, tmp_path_factory.mktemp("book"))
+
+
 @pytest.fixture(scope="session")
 def site(book):
     """The address of the served book."""
-    handler = functools.partial(Quiet, directory=book)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-def find_chromium(playwright):
-    """The reader's own Chromium, else the one that Playwright installed, else None."""
-    own = [
-        os.environ.get("CHROMIUM"),
-        *map(shutil.which, NAMES),
-        playwright.chromium.executable_path,
-    ]
-    return next((path for path in own if path and Path(path).exists()), None)
+    with serving(book) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = find_chromium(playwright)
-        if path is None:
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_BROWSER)
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+    try:
+        with chromium() as browser:
+            yield browser
+    except FileNotFoundError as none:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(none))

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
 import yaml
+from conftest import watched_page
 
 ROOT = Path(__file__).resolve().parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -38,28 +39,8 @@ def axe_script():
 
 @pytest.fixture(scope="module")
 def tab(browser, site):
-    """A browser tab that notes errors, failed requests and every request to another host."""
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
-    page.troubles = troubles = []
-
-    def guard(route):
-        if route.request.url.startswith((site, "data:", "blob:")):
-            return route.continue_()
-        troubles.append(f"asks another host: {route.request.url}")
-        return route.abort()
-
-    def note(worth_noting, text):
-        if worth_noting:
-            troubles.append(text)
-
-    page.route("**/*", guard)
-    page.on("pageerror", lambda error: note(True, f"error in a script: {error}"))
-    page.on("console", lambda message: note(message.type == "error", message.text))
-    page.on("requestfailed", lambda request: note(True, f"{request.failure}: {request.url}"))
-    page.on("response", lambda reply: note(reply.status >= 400, f"{reply.status}: {reply.url}"))
-    yield page
-    context.close()
+    with watched_page(browser, site) as page:
+        yield page
 
 
 @pytest.fixture(scope="module", params=PAGES)
