@@ -24,8 +24,11 @@ from regression_lib.training import fit
 
 __version__ = "0.1.0"
 
-# These stand on scikit-learn or Optuna, which take long to import: they load when first named.
+# These stand on scikit-learn, Optuna or anywidget: they load when first named.
 _LATER = {"DeepRegressor": "estimator", "lr_sweep": "tuning", "search": "tuning"}
+_LATER |= dict.fromkeys(
+    ("explore_activations", "explore_batch_norm", "explore_sweep", "playground"), "explore"
+)
 
 
 def __getattr__(name):
@@ -49,6 +52,9 @@ __all__ = [
     "History",
     "RegressionNet",
     "claim",
+    "explore_activations",
+    "explore_batch_norm",
+    "explore_sweep",
     "fit",
     "fold_batch_norm",
     "get_activation",
@@ -57,6 +63,7 @@ __all__ = [
     "load_tecator",
     "lr_sweep",
     "make_projectile",
+    "playground",
     "quiz",
     "responsive_range",
     "search",

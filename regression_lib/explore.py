@@ -10,9 +10,13 @@ import math
 import tomllib
 from pathlib import Path
 
-import anywidget
 import numpy as np
 import traitlets
+
+try:
+    import anywidget
+except ImportError as error:
+    raise ImportError("the explorers need anywidget: pip install anywidget") from error
 
 from regression_lib.activations import get_activation
 from regression_lib.checks import as_matrix

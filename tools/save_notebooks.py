@@ -34,7 +34,7 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("regression_lib") is None:
-    source = "regression_lib @ git+{url}"
+    source = "regression-lib[explore] @ git+{url}"
     command = [sys.executable, "-m", "pip", "install", "--quiet", source]
     subprocess.run(command, check=True)
     importlib.invalidate_caches()"""
