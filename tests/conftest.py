@@ -6,3 +6,15 @@ On a machine that is busy, threads that wait for each other cost ten times what 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the pages' weights, which each worker sends along with its reports."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    found = [dict(report.user_properties).get("page weight") for report in reports]
+    rows = sorted((row for row in found if row), key=lambda row: row["page"])
+    if rows:
+        terminalreporter.section("first visit of a page: KB, requests, largest paint in ms")
+        for row in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
+            page, *numbers = row.values()
+            terminalreporter.line("".join(f"{number!s:>9}" for number in numbers) + f"  {page}")

@@ -7,7 +7,7 @@ import archive
 import pytest
 from conftest import watched_page
 
-PAGES = ["index", "book/intro", "book/04_deep_bn_regressor", "book/claims", "genindex", "404"]
+PAGES = ["index", "book/intro", "book/02_activations", "book/claims", "genindex", "404"]
 
 
 @pytest.fixture(scope="module")
