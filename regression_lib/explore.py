@@ -240,14 +240,13 @@ def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names
     words = {x: x, over: over} | (names or {})
     if by:
         kinds = list(table[by].unique())
+        parts = [(kind, table[table[by] == kind]) for kind in kinds]
         pictures = [
-            _picture(
-                words, log, {k: _frames(table[table[by] == k], x, over, column) for k in kinds}
-            )
-            for words, column in values.items()
+            _picture(name, log, [_frames(kind, rows, x, over, column) for kind, rows in parts])
+            for name, column in values.items()
         ]
     else:
-        lines = {name: _frames(table, x, over, column) for name, column in values.items()}
+        lines = [_frames(name, table, x, over, column) for name, column in values.items()]
         pictures = [_picture(label, log, lines)]
     places, moments = (sorted(table[column].unique()) for column in (x, over))
     return Replay(
@@ -259,21 +258,21 @@ def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names
     )
 
 
-def _frames(table, x, over, column):
-    """Mean and spread over seeds: a list of settings for each moment."""
+def _frames(name, table, x, over, column):
+    """A line: mean and spread over seeds, each a list of settings for each moment."""
     cells = table.groupby([over, x])[column]
     parts = {"mean": cells.mean().unstack(), "sd": cells.std().fillna(0).unstack()}
-    return {
-        name: [
+    return {"name": name} | {
+        kind: [
             [float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in part.to_numpy()
         ]
-        for name, part in parts.items()
+        for kind, part in parts.items()
     }
 
 
 def _picture(label, log, lines):
     """Lines with an axis that holds all their means."""
-    means = [v for line in lines.values() for row in line["mean"] for v in row if v is not None]
+    means = [v for line in lines for row in line["mean"] for v in row if v is not None]
     low, high = min(means), max(means)
     room = 0.05 * (high - low)
     span = [10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))]

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print the pages' weights, which each worker sends along with its reports."""
+    """Print what was measured and not judged, which each worker sends along with its reports."""
     reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
     found = [dict(report.user_properties).get("page weight") for report in reports]
     rows = sorted((row for row in found if row), key=lambda row: row["page"])
@@ -18,3 +18,8 @@ def pytest_terminal_summary(terminalreporter):
         for row in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
             page, *numbers = row.values()
             terminalreporter.line("".join(f"{number!s:>9}" for number in numbers) + f"  {page}")
+    measured = [dict(report.user_properties).get("frames") for report in reports]
+    if any(measured):
+        terminalreporter.section("the playground: frames a second")
+        for name, frames in filter(None, measured):
+            terminalreporter.line(f"{frames:>9}  {name}")

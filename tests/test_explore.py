@@ -269,21 +269,21 @@ class TestSweep:
         data = explore_sweep(table, x="lr", over="step", values={"seen": "loss"}).data
         assert data["x"]["names"] == ["0.01", "0.1"]
         assert data["frames"] == [1, 2, 3]
-        line = data["pictures"][0]["lines"]["seen"]
+        line = data["pictures"][0]["lines"][0]
         assert line["mean"][2] == pytest.approx([1.53, 1.8])
         assert line["sd"][2] == pytest.approx([np.std(range(4), ddof=1)] * 2, rel=1e-3)
 
     def test_what_diverged_leaves_a_gap(self, table):
         table.loc[table.lr == 0.1, "loss"] = np.inf
         data = explore_sweep(table, x="lr", over="step", values={"seen": "loss"}).data
-        assert data["pictures"][0]["lines"]["seen"]["mean"][0][1] is None
+        assert data["pictures"][0]["lines"][0]["mean"][0][1] is None
         json.dumps(data, allow_nan=False)
 
     def test_kinds_have_lines_and_values_have_pictures(self, table):
         values = {"seen": "loss", "new": "other"}
         data = explore_sweep(table, x="lr", over="step", values=values, by="kind").data
         assert [picture["label"] for picture in data["pictures"]] == ["seen", "new"]
-        assert list(data["pictures"][0]["lines"]) == ["plain"]
+        assert [line["name"] for line in data["pictures"][0]["lines"]] == ["plain"]
 
     def test_a_missing_column_is_named(self, table):
         with pytest.raises(ValueError, match="no column \\['rate'\\]"):

@@ -166,7 +166,7 @@ function ticks({ range: [low, high], names, log, whole }, count) {
 class Chart {
   constructor({ x, y, height = 200, label }) {
     Object.assign(this, { x, y, width: 360, height });
-    this.box = { left: 46, right: 352, top: 10, bottom: height - 34 };
+    this.box = { left: 54, right: 352, top: 10, bottom: height - 34 };
     this.axes = svg("g", { class: "xp-axes" });
     this.marks = svg("g");
     this.clip = `explore-clip-${++made}`;
@@ -214,7 +214,7 @@ class Chart {
     }
     const middle = (top + bottom) / 2;
     parts.push(svg("text", { x: (left + right) / 2, y: this.height - 4, "text-anchor": "middle" }, this.x.label));
-    const turn = { transform: `translate(11 ${middle}) rotate(-90)`, "text-anchor": "middle" };
+    const turn = { transform: `translate(10 ${middle}) rotate(-90)`, "text-anchor": "middle" };
     parts.push(svg("text", turn, this.y.label));
     this.axes.replaceChildren(...parts);
   }

@@ -2,7 +2,7 @@
 
 function render({ model, el }) {
   const t = translator(model.get("labels")), { x, frames, pictures, over } = model.get("data");
-  const places = x.names.map((_, k) => k), last = frames.length - 1, names = Object.keys(pictures[0].lines);
+  const places = x.names.map((_, k) => k), last = frames.length - 1, names = pictures[0].lines.map(({ name }) => name);
   const look = (name) => "abcdef"[names.indexOf(name)];
   let at = last;
   const charts = pictures.map(({ label, lines, range, log }) => {
@@ -15,20 +15,24 @@ function render({ model, el }) {
 
   function draw() {
     for (const { chart, lines } of charts) {
-      for (const name of names) {
-        const { mean, sd } = lines[name];
+      for (const { name, mean, sd } of lines) {
         chart.whiskers(`sd-${name}`, places, mean[at], sd[at], { class: `xp-line solid ${look(name)}` });
         chart.line(name, places, mean[at], { class: `xp-line ${look(name)}` });
       }
     }
-    const best = charts.flatMap((picture) => names.map((name) => lowest(picture, name))).join("; ");
-    caption.say(t("frame", { over, frame: number(frames[at]), x: x.label, lowest: best }));
+    const facts = charts.flatMap(said).map((line) => t("lowest", line)).join("; ");
+    caption.say(t("frame", { over, frame: number(frames[at]), x: x.label, lowest: facts }));
   }
 
-  function lowest({ label, lines }, name) {
-    const mean = lines[name].mean[at].map((v) => v ?? Infinity), best = mean.indexOf(Math.min(...mean));
-    const facts = { value: number(mean[best]), sd: number(lines[name].sd[at][best], 2), place: x.names[best] };
-    return t("lowest", { name: charts.length > 1 ? `${label}, ${name}` : name, ...facts });
+  /** Of pictures with lines to compare, the lowest line; of one picture, each line for itself. */
+  function said({ label, lines }) {
+    const found = lines.map(({ name, mean, sd }) => {
+      const values = mean[at].map((v) => v ?? Infinity), low = Math.min(...values), best = values.indexOf(low);
+      return { low, name, value: number(low), sd: number(sd[at][best], 2), place: x.names[best] };
+    });
+    if (charts.length === 1) return found;
+    const first = found.reduce((a, b) => (b.low < a.low ? b : a));
+    return { ...first, name: `${label}, ${first.name}` };
   }
 
   function step() {
