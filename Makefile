@@ -6,7 +6,7 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PEERS := .venv-bench
 
-.PHONY: help book serve test lab notebooks accuracy speed lint lock clean
+.PHONY: help book pdf serve test lab notebooks accuracy speed lint lock clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
 
@@ -19,7 +19,10 @@ $(READY): requirements.txt pyproject.toml
 
 book: $(READY)   ## build the book; warnings are errors
 	$(BIN)/jupyter-book build . -W -n --keep-going -q
-	@echo "The book is built: file://$(CURDIR)/$(PAGE)   (or: make serve)"
+	@echo "The book is built: file://$(CURDIR)/$(PAGE)   (or: make serve; as a zip in _build)"
+
+pdf: $(READY)    ## print the whole book to a PDF; needs Chromium or Chrome
+	$(BIN)/python tools/make_pdf.py
 
 serve: book      ## serve the built book on this machine alone
 	@echo "http://127.0.0.1:$(PORT)/   (Ctrl-C ends it)"

@@ -36,6 +36,7 @@ def description(doctree):
 def fill_frame(app, page, template, context, doctree):
     words = labels.load(app.config.language)
     context["description"] = description(doctree) or words["description"]
+    context.setdefault("pagetitle", context.get("title"))  # what the theme prints above a page
     context["verified"] = words["verified"].format(versions=verified_versions())
     if app.config.html_baseurl:
         context["card"] = urljoin(app.config.html_baseurl, "_static/card.png")
