@@ -85,6 +85,28 @@ def test_is_accessible_in_light_and_dark_and_fits(page, size):
     assert not found, "\n".join(found)
 
 
+FOCUSED = """() => { const e = document.activeElement, style = getComputedStyle(e);
+  return [e.outerHTML.slice(0, 120), style.outlineStyle, style.outlineWidth, style.outlineColor]; }"""
+UNFOCUSED = """() => { const e = document.activeElement; e.blur();
+  const style = getComputedStyle(e), look = [style.outlineStyle, style.outlineWidth];
+  e.focus(); return look; }"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_keyboard_focus_is_seen(tab, site, theme):
+    tab.set_viewport_size(WIDE)
+    tab.emulate_media(color_scheme=theme)
+    tab.goto(f"{site}book/02_activations.html", wait_until="load")
+    seen = set()
+    for _ in range(60):
+        tab.keyboard.press("Tab")
+        element, *outline = tab.evaluate(FOCUSED)
+        assert outline[:2] == ["solid", "3px"], f"no outline on {element}"
+        assert tab.evaluate(UNFOCUSED) != outline[:2], f"the same without focus: {element}"
+        seen.add(element)
+    assert len(seen) > 40  # the focus moves on
+
+
 class Page(HTMLParser):
     """The links and the anchors of a page."""
 
