@@ -39,26 +39,35 @@ class Explorer(anywidget.AnyWidget):
     labels = traitlets.Dict().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, kind, **data):
-        super().__init__(labels=LABELS["common"] | LABELS[kind], data=data)
+    def __init__(self, **data):
+        super().__init__(labels=self.words(), data=data)
+
+    @classmethod
+    def words(cls):
+        """All that it says, by key."""
+        return LABELS["common"] | LABELS[cls.kind]
 
     def __repr__(self):
-        return f"{self.labels['title']}: run this cell, or open the page of the book, to use it."
+        return self.labels["at_rest"].format(title=self.labels["title"])
 
 
 class ActivationExplorer(Explorer):
+    kind = "activations"
     _esm = module("kit", "curves", "activations")
 
 
 class BatchNormExplorer(Explorer):
+    kind = "batch_norm"
     _esm = module("kit", "curves", "net", "batchnorm")
 
 
 class Playground(Explorer):
+    kind = "playground"
     _esm = module("kit", "curves", "net", "lessons", "playground")
 
 
 class Replay(Explorer):
+    kind = "replay"
     _esm = module("kit", "replay")
 
 
@@ -86,7 +95,7 @@ def explore_activations(name="tanh", threshold=0.0707):
     get_activation(name)  # which says what is wrong with the name
     if not 0 < threshold < 1:
         raise ValueError(f"threshold={threshold!r} is a share and must lie between 0 and 1.")
-    return ActivationExplorer("activations", name=name, threshold=threshold)
+    return ActivationExplorer(name=name, threshold=threshold)
 
 
 def explore_batch_norm(net, X):
@@ -118,7 +127,6 @@ def explore_batch_norm(net, X):
     if net.config["n_targets"] != 1 or net.embedding is not None:
         raise ValueError(f"{net}: the explorer takes one target and no embedding.")
     return BatchNormExplorer(
-        "batch_norm",
         shape=network_shape(net),
         weights=network_weights(net),
         scales={"x": _scale(net.x_scaler), "y": _scale(net.y_scaler)},
@@ -171,7 +179,7 @@ def _target(net, typical):
         name, unit, typical = name.removeprefix("log_"), unit[3:-1], math.exp(typical)
     factor = 1000 if abs(typical) >= 10_000 else 1
     return {"name": name, "log": log, "factor": factor} | {
-        "unit": f"thousand {unit}" if factor > 1 else unit
+        "unit": LABELS["batch_norm"]["thousand"].format(unit=unit) if factor > 1 else unit
     }
 
 
@@ -196,8 +204,7 @@ def playground(setting=""):
     price = few.y.to_numpy()[order, 0]
     x = [[int(a), round(float(b), 4)] for a, b in zip(area, latitude, strict=True)]
     houses = {"x": x, "y": [round(float(p), 3) for p in price]}
-    names = ["living area, ft²", "latitude, °"]
-    return Playground("playground", setting=setting, houses=houses, names=names)
+    return Playground(setting=setting, houses=houses)
 
 
 def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names=None):
@@ -250,7 +257,6 @@ def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names
         pictures = [_picture(label, log, lines)]
     places, moments = (sorted(table[column].unique()) for column in (x, over))
     return Replay(
-        "replay",
         x={"label": words[x], "names": [f"{place:g}" for place in places]},
         over=words[over],
         frames=[float(moment) for moment in moments],

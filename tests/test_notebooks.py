@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from save_notebooks import STATE, VIEW, refresh_explorers
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
@@ -85,6 +86,24 @@ def test_each_figure_has_a_text_made_from_its_data(notebook):
             assert len(alt) > 40, f"no alt text under\n{cell.source}"
             assert not re.search(r"\.(png|svg)\b", alt), "the text is a file name"
             assert alt == figure.metadata.get("image/svg+xml", {}).get("alt"), "not from the data"
+
+
+def test_explorers_are_saved_with_the_code_of_today(notebook):
+    before = nbformat.writes(notebook)
+    refresh_explorers(notebook)
+    assert nbformat.writes(notebook) == before, "run tools/save_notebooks.py --explorers"
+
+
+def test_a_shown_explorer_is_saved_for_the_page(notebook):
+    shown = [
+        o.data[VIEW]["model_id"]
+        for c in code_cells(notebook)
+        for o in c.outputs
+        if VIEW in o.get("data", {})
+    ]
+    state = notebook.metadata.get("widgets", {}).get(STATE, {"state": {}})["state"]
+    for name in shown:
+        assert "_esm" in state[name]["state"]
 
 
 def test_cells_are_short(notebook):

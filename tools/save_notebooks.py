@@ -25,6 +25,8 @@ import running_times
 import yaml
 from nbclient import NotebookClient
 
+from regression_lib.explore import Explorer
+
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CONFIG = BOOK.parent / "_config.yml"
 INSTALL = """\
@@ -157,6 +159,18 @@ def _number_widgets(notebook, stem):
                 view["model_id"] = names[view["model_id"]]
 
 
+def refresh_explorers(notebook):
+    """Give the explorers in a saved notebook the code and words of today; their data stay."""
+    page = notebook.metadata.get("widgets", {}).get(STATE, {"state": {}})
+    kinds = {kind.words()["title"]: kind for kind in Explorer.__subclasses__()}
+    for model in page["state"].values():
+        kind = kinds.get(model["state"].get("labels", {}).get("title"))
+        if kind:
+            today = kind()
+            code = {name: str(getattr(today, name)) for name in ("_esm", "_css")}
+            model["state"] |= code | {"labels": kind.words()}
+
+
 def _rounded(value, step):
     return max(step, round(value / step) * step)
 
@@ -167,14 +181,28 @@ def _in_words(seconds):
     return f"about {round(seconds, -1):.0f} seconds on two cores"
 
 
+def save(path):
+    """Run a notebook and write it back."""
+    notebook, seconds, megabytes = run(path)
+    tidy(notebook, path.stem, seconds, megabytes)
+    nbformat.write(notebook, path)
+    print(f"{path.name}: {len(notebook.cells)} cells, {seconds:.1f} s, {megabytes:.0f} MB")
+
+
+def renew(path):
+    """Write a notebook back with the explorers' code of today."""
+    notebook = nbformat.read(path, as_version=4)
+    refresh_explorers(notebook)
+    nbformat.write(notebook, path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="all of the book by default")
-    for path in parser.parse_args().notebooks or sorted(BOOK.glob("*.ipynb")):
-        notebook, seconds, megabytes = run(path)
-        tidy(notebook, path.stem, seconds, megabytes)
-        nbformat.write(notebook, path)
-        print(f"{path.name}: {len(notebook.cells)} cells, {seconds:.1f} s, {megabytes:.0f} MB")
+    parser.add_argument("--explorers", action="store_true", help="renew their code, run nothing")
+    options = parser.parse_args()
+    for path in options.notebooks or sorted(BOOK.glob("*.ipynb")):
+        (renew if options.explorers else save)(path)
     ledger.main()
     running_times.main()
 

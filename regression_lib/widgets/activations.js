@@ -52,9 +52,8 @@ function render({ model, el }) {
     };
     set(chart.element, { onpointerdown: drag, onpointermove: drag });
   }
-  el.classList.add("xp");
   const panel = html("div", { class: "xp-controls" }, ...Object.values(controls).map((c) => c.element));
-  el.append(panel, html("div", { class: "xp-charts" }, upper.element, lower.element), caption.element);
+  framed(el, t, panel, html("div", { class: "xp-charts" }, upper.element, lower.element), caption.element);
   draw();
 }
 

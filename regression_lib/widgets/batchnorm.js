@@ -128,8 +128,8 @@ function render({ model, el }) {
   ].map((control) => control.element));
   const controls = player(t, el, { step: () => look(true), reset, pause: 200 });
   const charts = html("div", { class: "xp-charts" }, ...[...stages, price].map((chart) => chart.element));
-  el.classList.add("xp");
-  el.append(panel, controls.element, charts, key([["here", "xp-line b", t("key_here")], ["dots", "xp-dots a", t("key_among")]]), caption.element);
+  const marks = key([["line", "xp-line b", t("key_here")], ["dots", "xp-dots a", t("key_among")]]);
+  framed(el, t, panel, controls.element, charts, marks, caption.element);
   reset();
   return controls.end;
 }

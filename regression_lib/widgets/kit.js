@@ -125,6 +125,12 @@ function key(entries) {
   }));
 }
 
+/** The box of an explorer, named for a screen reader. */
+function framed(el, t, ...parts) {
+  set(el, { role: "group", "aria-label": t("title") }).classList.add("xp");
+  el.append(...parts);
+}
+
 /** A chart, or several, under a few words. */
 const titled = (text, ...children) => html("div", {}, html("p", { class: "xp-title" }, text), ...children);
 

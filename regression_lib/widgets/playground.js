@@ -59,11 +59,11 @@ function decode(text) {
 
 /** The pictures of one network: its fit, its layers, the units that no longer respond. */
 class Portrait {
-  constructor(trainee, t, look, data) {
+  constructor(trainee, t, look) {
     Object.assign(this, { trainee, look, wait: 0 });
     const { lesson, options } = trainee, depth = Math.max(1, options.depth), [x] = lesson.ranges;
-    const flat = lesson.inputs === 1, names = flat ? [t("x"), t("y")] : data.names;
-    const unit = (name) => (trainee.scaled && !flat ? `${name}, sd` : name);
+    const flat = lesson.inputs === 1, names = flat ? [t("x"), t("y")] : [t("area"), t("latitude")];
+    const unit = (name) => (trainee.scaled && !flat ? t("in_sd", { name }) : name);
     this.fit = new Chart({
       x: { range: x, label: unit(names[0]) }, y: { range: flat ? lesson.target : lesson.ranges[1], label: unit(names[1]) },
       height: 200, label: t(flat ? "picture_fit" : "picture_map"),
@@ -134,7 +134,7 @@ function render({ model, el }) {
   function restart() {
     const lesson = lessonOf(state.lesson, data.houses, state.scaled);
     trainees = (state.pair ? ["a", "b"] : ["a"]).map((net) => Object.assign(new Trainee(state[net], lesson), { scaled: state.scaled }));
-    portraits = trainees.map((trainee, k) => new Portrait(trainee, t, "ab"[k], data));
+    portraits = trainees.map((trainee, k) => new Portrait(trainee, t, "ab"[k]));
     losses = new Chart({ x: { range: [0, 100], label: t("steps") }, y: { range: [0.01, 3], log: true, label: t("loss") }, height: 200, label: t("picture_loss") });
     const entries = trainees.flatMap((_, k) => [["line", `xp-line ${"ab"[k]}`, t(`fresh_${"ab"[k]}`)], ["line", `xp-line thin ${"ab"[k]}`, t(`seen_${"ab"[k]}`)]]);
     const curves = html("div", {}, key(entries), losses.element), [fits, outputs, stuck] = [0, 1, 2].map((k) => portraits.map((p) => p.elements[k]));
@@ -223,8 +223,7 @@ function render({ model, el }) {
   const heard = () => fromAddress() && begin(fromAddress());
   if (inPage) addEventListener("hashchange", heard);
   const controls = player(t, el, { step: () => advance(0), frame: () => advance(10), reset: restart });
-  el.classList.add("xp");
-  el.append(panel, controls.element, charts);
+  framed(el, t, panel, controls.element, charts);
   rebuild();
   restart();
   return () => (controls.end(), removeEventListener("hashchange", heard));

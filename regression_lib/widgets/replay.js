@@ -41,10 +41,9 @@ function render({ model, el }) {
   }
   const begin = () => at === last && turn(0);
   const controls = player(t, el, { step, begin, reset: () => turn(0), pause: Math.max(40, 5000 / frames.length) });
-  el.classList.add("xp");
-  el.append(html("div", { class: "xp-controls" }, time.element), controls.element);
-  el.append(key(names.map((name) => ["line", `xp-line ${look(name)}`, name])));
-  el.append(html("div", { class: "xp-charts" }, ...charts.map(({ chart }) => chart.element)), caption.element);
+  const shown = html("div", { class: "xp-charts" }, ...charts.map(({ chart }) => chart.element));
+  const marks = key(names.map((name) => ["line", `xp-line ${look(name)}`, name]));
+  framed(el, t, html("div", { class: "xp-controls" }, time.element), controls.element, marks, shown, caption.element);
   draw();
   return controls.end;
 }
