@@ -8,6 +8,7 @@ on the machine, so it is reported and never judged.
 import gzip
 import re
 
+import light
 import pytest
 from subset_icons import FONTS, ICONS
 from test_book import PAGES
@@ -80,3 +81,29 @@ def test_icons_come_cut_to_size_and_not_twice(book):
     for name in ("scripts/fontawesome.js", *(f"{FONTS}/{file}" for file in ICONS)):
         assert (static / name).stat().st_size < 5000, name
     assert not [*static.rglob("*.map")]
+
+
+def test_pictures_have_a_size_and_wait_until_they_are_near(book):
+    html = (book / "book/03_batch_normalization.html").read_text(encoding="utf-8")
+    first, *others = re.findall(r"<img [^>]*_images/[^>]*>", html)
+    assert len(others) > 5
+    assert 'loading="lazy"' not in first
+    for image in (first, *others):
+        assert re.search(r' width="\d+" height="\d+"', image)
+    assert all('loading="lazy"' in image for image in others)
+
+
+def test_page_loads_no_more_than_it_uses(book):
+    pages = {path: path.read_text(encoding="utf-8") for path in (book / "book").glob("*.html")}
+    for path, html in pages.items():
+        assert "searchindex.js" not in html, path.name
+        assert ("sphinx-design" in html) == ('class="sd-' in html), path.name
+
+
+def test_drawing_is_rounded_where_it_draws():
+    svg = (
+        '<path d="M 1.23456 -0.0012\\nL 7 8.500" style="stroke-width: 0.12345"/><use x="2.71828"/>'
+    )
+    short = '<path d="M 1.23 -0\\nL 7 8.5" style="stroke-width: 0.12345"/><use x="2.72"/>'
+    assert light.shorten(svg) == short
+    assert light.shorten(short) == short
