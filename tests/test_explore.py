@@ -230,6 +230,38 @@ class TestPlayground:
         )
         assert losses[-1] < min(0.7, losses[0])  # a straight line leaves 0.9 of the wave
 
+    @pytest.fixture
+    def losses(self, script):
+        """What both networks of an experiment have noted after so many steps."""
+
+        def train(experiment, steps, change=None):
+            return script(
+                """["a", "b"].map(net => { const state = setting(EXPERIMENTS[experiment]);
+                const rows = lessonOf(state.lesson, houses, state.scaled);
+                const trainee = new Trainee({...state[net], ...change}, rows);
+                for (let k = 0; k < steps; k++) trainee.step();
+                return trainee.losses; })""",
+                **{"houses": playground().data["houses"], "experiment": experiment},
+                **{"steps": steps, "change": change or {}},
+            )
+
+        return train
+
+    def test_a_bad_bias_stops_only_the_network_without_normalisation(self, losses):
+        plain, normalised = losses("bias", 100)
+        assert plain[-1]["fresh"] > 0.8
+        assert normalised[-1]["fresh"] < 0.3
+        assert losses("bias", 100, {"bias": "0"})[0][-1]["fresh"] < 0.3
+
+    def test_raw_inputs_are_nothing_without_normalisation(self, losses):
+        plain, normalised = losses("raw", 150)
+        assert plain[-1]["fresh"] > 0.9 > 0.6 > normalised[-1]["fresh"]
+
+    def test_a_short_memory_makes_new_rows_jump_and_moves_no_weight(self, losses):
+        short, long = (pd.DataFrame(notes) for notes in losses("company", 500))
+        assert short.seen.tolist() == pytest.approx(long.seen.tolist())
+        assert short.fresh[10:].diff().std() > 2 * long.fresh[10:].diff().std()
+
     def test_houses_are_judged_by_others_than_those_learnt_from(self, script):
         data = playground().data
         sizes = script(

@@ -25,7 +25,7 @@ function parted({ x, y }) {
   }));
 }
 
-/** A lesson: rows for training and validation, the reach of each input, the target's variance. */
+/** A lesson: rows for training and validation with the loss of always saying the mean, and reaches. */
 function lessonOf(name, sold, scaled) {
   const inputs = name === "houses" ? 2 : 1;
   const [train, valid] = name === "houses" ? parted(sold) : drawn(LESSONS[name]);
@@ -37,9 +37,11 @@ function lessonOf(name, sold, scaled) {
   };
   if (scaled) scale("x", [valid.x, train.x], inputs);
   if (scaled || inputs === 2) scale("y", [valid.y, train.y], 1);
+  const mean = momentsOf(train.y).mean;
+  for (const rows of [train, valid]) rows.spread = momentsOf(rows.y).sd ** 2 + (momentsOf(rows.y).mean - mean) ** 2;
   const reach = (values) => [Math.min(...values), Math.max(...values)];
   const ranges = Array.from({ length: inputs }, (_, j) => reach(train.x.filter((_, at) => at % inputs === j)));
-  return { name, inputs, train, valid, ranges, target: reach(train.y), variance: momentsOf(train.y).sd ** 2 };
+  return { name, inputs, train, valid, ranges, target: reach(train.y) };
 }
 
 /** One network under training: its batches, its losses, and what its layers do. */
@@ -69,17 +71,17 @@ class Trainee {
   step() {
     const { x, y, rows } = this.batch();
     for (const part of this.net.parts) if (part instanceof Norm) part.momentum = this.options.momentum;
-    const loss = this.net.loss(x, y, rows) / this.lesson.variance;
+    const loss = this.net.loss(x, y, rows) / this.lesson.train.spread;
     this.net.step(this.options.lr);
     this.recent = [...this.recent.slice(1 - this.every), loss];
     if (this.net.steps === 1 || this.net.steps % this.every === 0) this.judge();
     this.lost = !Number.isFinite(loss);
   }
 
-  /** Note the losses as shares of the target's variance; thin the notes when they are many. */
+  /** Note the losses as shares of that of always saying the mean; thin the notes when they are many. */
   judge() {
-    const { valid, variance } = this.lesson, guess = this.net.forward(valid.x, valid.rows);
-    const loss = guess.reduce((sum, v, k) => sum + (v - valid.y[k]) ** 2, 0) / valid.rows / variance;
+    const { valid } = this.lesson, guess = this.net.forward(valid.x, valid.rows);
+    const loss = guess.reduce((sum, v, k) => sum + (v - valid.y[k]) ** 2, 0) / valid.rows / valid.spread;
     this.losses.push({ step: this.net.steps, seen: momentsOf(this.recent).mean, fresh: loss });
     if (this.losses.length > 300) {
       this.losses = this.losses.filter((_, k) => k % 2 === 0);

@@ -20,12 +20,13 @@ const SHARED = { lesson: Object.keys(LESSONS), scaled: [true, false], pair: [fal
 
 const DEMO = { depth: 8, width: 10, activation: "relu", lr: 0.03, weights: "post", bias: "-0.2" };
 const DEEP = { depth: 20, width: 32, norm: true };
+const SMALL = { norm: true, batch: 8, activation: "relu", lr: 3e-3 };
 const EXPERIMENTS = {
   bias: { lesson: "parabola", scaled: false, pair: true, a: DEMO, b: { ...DEMO, norm: true } },
   raw: { lesson: "houses", scaled: false, pair: true, a: {}, b: { norm: true } },
   depth: { lesson: "houses", pair: true, a: DEEP, b: { ...DEEP, residual: true } },
-  rate: { pair: true, a: { lr: 1e-4 }, b: { lr: 0.03 } },
-  company: { pair: true, a: { norm: true, batch: 4, momentum: 0.5 }, b: { norm: true, batch: 4, momentum: 0.02 } },
+  rate: { pair: true, a: { lr: 1e-3 }, b: { lr: 0.03 } },
+  company: { lesson: "houses", pair: true, a: { ...SMALL, momentum: 0.7 }, b: { ...SMALL, momentum: 0.02 } },
 };
 
 /** A whole setting from the parts that differ from the start. */
