@@ -169,4 +169,186 @@ PS1 = [
     ),
 ]
 
-WRONG = {"ps1_tensors": PS1}
+UNROOTED = ("torch.sqrt(var + eps)", "(torch.sqrt(var) + eps)")
+PS2 = [
+    Wrong(
+        "exponentials that overflow",
+        "bend-code",
+        [("np.where(x >= 0, 1, small) / (1 + small)", "np.exp(x) / (1 + np.exp(x))")],
+        {"bend-test": "gives inf or nan for a huge input"},
+    ),
+    Wrong(
+        "softplus by its formula",
+        "bend-code",
+        [("np.maximum(x, 0) + np.log1p(small)", "np.log(1 + np.exp(x))")],
+        {"bend-test": "softplus gives inf or nan"},
+    ),
+    Wrong(
+        "slope of silu without the product rule",
+        "bend-code",
+        [("sigmoid + x * sigmoid * (1 - sigmoid)", "sigmoid")],
+        {"bend-test": "the slope of silu"},
+    ),
+    Wrong(
+        "relu's corner",
+        "bend-code",
+        [("(x > 0)", "(x >= 0)")],
+        {"bend-test": "at its corner"},
+    ),
+    Wrong(
+        "share taken for a slope",
+        "band-code",
+        [("share * steep.max()", "share")],
+        {"band-test": "a sigmoid's slope is a quarter at most"},
+    ),
+    Wrong(
+        "peak looked for at 0",
+        "band-code",
+        [("steep.max()", "steep[1000]")],
+        {"band-test": "the steepest place may be anywhere"},
+    ),
+    Wrong(
+        "slopes downwards forgotten",
+        "band-code",
+        [("steep = np.abs(slope(GRID))", "steep = slope(GRID)")],
+        {"band-test": "a slope downwards counts as well"},
+    ),
+    Wrong(
+        "unbiased variance to normalise",
+        "forward-code",
+        [("x.var(0, correction=0)", "x.var(0)")],
+        {"forward-train": "this divides by n - 1"},
+    ),
+    Wrong(
+        "running statistics in train mode",
+        "forward-code",
+        [("mean, var = x.mean(0), x.var(0, correction=0)", "pass")],
+        {"forward-train": "subtract the batch's own mean", "forward-running": "halfway"},
+    ),
+    Wrong(
+        "eps outside the root",
+        "forward-code",
+        [UNROOTED],
+        {"forward-train": "√(variance + eps)", "forward-eval": "√(running_var + eps)"},
+    ),
+    Wrong(
+        "biased running variance",
+        "forward-code",
+        [("x.var(0, correction=1)", "var")],
+        {"forward-running": "takes the unbiased variance"},
+    ),
+    Wrong(
+        "momentum reversed",
+        "forward-code",
+        [
+            (
+                "(1 - momentum) * running_mean + momentum * mean",
+                "momentum * running_mean + (1 - momentum) * mean",
+            ),
+            (
+                "(1 - momentum) * running_var + momentum * unbiased",
+                "momentum * running_var + (1 - momentum) * unbiased",
+            ),
+        ],
+        {"forward-running": "momentum is reversed"},
+    ),
+    Wrong(
+        "the caller's running mean overwritten",
+        "forward-code",
+        [
+            (
+                "running_mean = (1 - momentum) * running_mean + momentum * mean",
+                "running_mean.lerp_(mean, momentum)",
+            )
+        ],
+        {"forward-running": "has been overwritten"},
+    ),
+    Wrong(
+        "batch statistics in eval mode",
+        "forward-code",
+        [("    y = gamma", "    mean, var = x.mean(0), x.var(0, correction=0)\n    y = gamma")],
+        {"forward-eval": "in eval mode the batch's own statistics were used"},
+    ),
+    Wrong(
+        "running statistics move in eval mode",
+        "forward-code",
+        [
+            (
+                "    y = gamma",
+                "    running_mean = 0.9 * running_mean + 0.1 * x.mean(0)\n    y = gamma",
+            )
+        ],
+        {"forward-running": "halfway", "forward-eval": "the running mean stays"},
+    ),
+    Wrong(
+        "mean and variance as constants",
+        "backward-code",
+        [("(dz - dz.mean(0) - z * (dz * z).mean(0))", "dz")],
+        {"backward-inputs": "treated as constants"},
+    ),
+    Wrong(
+        "the way through the variance forgotten",
+        "backward-code",
+        [(" - z * (dz * z).mean(0)", "")],
+        {"backward-inputs": "the way through the variance is missing"},
+    ),
+    Wrong(
+        "the way through the mean forgotten",
+        "backward-code",
+        [(" - dz.mean(0)", "")],
+        {"backward-inputs": "the way through the mean is missing"},
+    ),
+    Wrong(
+        "unbiased variance backward",
+        "backward-code",
+        [("x.var(0, correction=0)", "x.var(0)")],
+        {"backward-inputs": "autograd finds another", "backward-parameters": "times normalised x"},
+    ),
+    Wrong(
+        "slopes of the parameters averaged",
+        "backward-code",
+        [("(dy * z).sum(0), dy.sum(0)", "(dy * z).mean(0), dy.mean(0)")],
+        {"backward-parameters": "its slopes add up"},
+    ),
+    Wrong(
+        "gamma's slope from raw inputs",
+        "backward-code",
+        [("(dy * z).sum(0)", "(dy * x).sum(0)")],
+        {"backward-parameters": "not x itself"},
+    ),
+    Wrong(
+        "tanh's output looked at",
+        "saturation-code",
+        [
+            ("            x = layer(x)\n", ""),
+            ("            if", "            x = layer(x)\n            if"),
+        ],
+        {"saturation-test": "what comes out is never beyond 1"},
+    ),
+    Wrong(
+        "one side counted",
+        "saturation-code",
+        [("x.abs() > bound", "x > bound")],
+        {"saturation-test": "count both sides"},
+    ),
+    Wrong(
+        "the look moves the running statistics",
+        "saturation-code",
+        [("copy.deepcopy(net)", "net")],
+        {"saturation-test": "has moved the running statistics"},
+    ),
+    Wrong(
+        "eval mode for all",
+        "saturation-code",
+        [("copy.deepcopy(net)", "copy.deepcopy(net).eval()")],
+        {"saturation-test": "measure in the net's"},
+    ),
+    Wrong(
+        "bound left at 2",
+        "saturation-code",
+        [("> bound", "> 2")],
+        {"saturation-test": "is bound used"},
+    ),
+]
+
+WRONG = {"ps1_tensors": PS1, "ps2_activations_and_batch_norm": PS2}
