@@ -1,0 +1,86 @@
+"""Release, collect, grade and report, from the command line: `python -m grading --help`."""
+
+import argparse
+import sys
+import zipfile
+from pathlib import Path
+
+from grading import report
+from grading.assignment import Assignment
+from grading.collect import collect
+from grading.jail import NoSandbox
+from grading.record import Course
+from grading.run import feedback, grade, release
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+def names(course, wanted):
+    """The problem sets that were asked for; all of them by default."""
+    return wanted or sorted(path.parent.name for path in course.root.glob("source/*/*.ipynb"))
+
+
+def release_all(course, options):
+    """Student versions as folders and as zips."""
+    for name in names(course, options.sets):
+        release(course, name)
+        folder = course.root / "release" / name
+        target = folder.with_suffix(".zip")
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.iterdir()):
+                archive.write(path, f"{name}/{path.name}")
+        print(f"{name}: {folder} and {target.name}")
+
+
+def grade_all(course, options):
+    """Collect, grade, write feedback and reports; 1 if something could not be graded."""
+    rejected = 0
+    for name in names(course, options.sets):
+        taken = collect(course, name, options.submissions) if options.submissions else {}
+        for path in taken.pop("", []):
+            print(f"left out, not of {name}: {path}")
+        if not any(course.root.glob(f"submitted/*/{name}")):
+            continue
+        done = grade(
+            course, name, workers=options.workers, again=options.again, warm=not options.cold
+        )
+        table = report.write(course, Assignment.load(course.root, name))
+        graded = [row["student"] for row in table if row["state"] == "graded"]
+        if not options.no_feedback:
+            feedback(course, name, graded)
+        lost = [row for row in table if row["state"] != "graded"]
+        rejected += len(lost)
+        print(f"{name}: {done['graded']} graded now, {len(graded)} in all, {len(lost)} not graded")
+        for row in lost:
+            print(f"  {row['student']}: {row['reason']}")
+        print(f"  {course.root / 'reports' / name}")
+    return 1 if rejected else 0
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="grading", description=__doc__)
+    parser.add_argument("--course", type=Path, default=HERE, help="the folder with source/")
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("release", help="make the students' versions")
+    grading = commands.add_parser("grade", help="collect, grade, give feedback, report")
+    for command in (making, grading):
+        command.add_argument("sets", nargs="*", help="problem sets; all by default")
+    grading.add_argument("--submissions", type=Path, help="a folder or a zip to collect from")
+    grading.add_argument("--workers", type=int, help="sandboxes at the same time")
+    grading.add_argument("--again", action="store_true", help="also what is graded already")
+    grading.add_argument("--cold", action="store_true", help="a new sandbox for each submission")
+    grading.add_argument("--no-feedback", action="store_true", help="grades only")
+    options = parser.parse_args(arguments)
+    course = Course(options.course)
+    try:
+        return {"release": release_all, "grade": grade_all}[options.command](course, options)
+    except KeyboardInterrupt:
+        print("\nStopped. What is graded is kept; the same command goes on with the rest.")
+        return 130
+    except (NoSandbox, FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""The sandbox: a process without network, rights or a view of the course, one for each worker.
+
+bubblewrap builds it: a read-only system of what Python needs, empty scratch space, no network, no
+environment. In it stands worker.py as a warm server, which gives each submission namespaces of its
+own. Where these cannot be nested, `Jail(warm=False)` builds a sandbox for each submission instead,
+at the price of importing PyTorch each time. Where there is no sandbox at all, nothing is run.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import regression_lib
+from grading.worker import read_frame, write_frame
+
+WORKER = Path(__file__).with_name("worker.py")
+LIBRARY = Path(regression_lib.__file__).parent
+LIMITS = {
+    "seconds": 180,
+    "cell_seconds": 60,
+    "megabytes": 2000,
+    "processes": 16,
+    "disk_megabytes": 64,
+    "output_kilobytes": 64,
+}
+NEEDED = """\
+Grading runs students' code, and only inside a sandbox. {reason}
+Grade on Linux with bubblewrap (apt install bubblewrap) as an ordinary user, or in the container
+that coursework/README.md describes. Nothing was graded."""
+
+
+class NoSandbox(RuntimeError):
+    """There is no sandbox here, so nothing may run."""
+
+    def __init__(self, reason):
+        super().__init__(NEEDED.format(reason=reason))
+
+
+def _system():
+    """The folders that Python and its packages need, each at its own place."""
+    wanted = [
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/bin",
+        "/etc/ld.so.cache",
+        "/etc/fonts",
+        "/etc/alternatives",
+    ]
+    roots = [*wanted, sys.base_prefix, sys.prefix]
+    return [path for path in dict.fromkeys(roots) if Path(path).exists()]
+
+
+def command(warm):
+    """bubblewrap, its arguments, and the worker."""
+    arguments = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"]
+    arguments += ["--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session"]
+    arguments += ["--uid", "1000", "--gid", "1000", "--clearenv"]
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTHONPATH": "/library", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp"}
+    environment |= {"MPLCONFIGDIR": "/tmp/matplotlib", "MPLBACKEND": "Agg"}
+    for name, value in environment.items():
+        arguments += ["--setenv", name, value]
+    arguments += ["--size", str(256 << 20), "--tmpfs", "/tmp"]
+    for path in _system():
+        link = os.readlink(path) if os.path.islink(path) else None
+        arguments += ["--symlink", link, path] if link else ["--ro-bind", path, path]
+    arguments += ["--ro-bind", str(LIBRARY), "/library/regression_lib"]
+    arguments += ["--tmpfs", "/library/regression_lib/datasets"]  # the truth stays outside
+    arguments += ["--remount-ro", "/library/regression_lib/datasets"]
+    arguments += ["--ro-bind", str(WORKER), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
+    arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    arguments += [] if warm else ["--disable-userns"]
+    return [*arguments, sys.executable, "/worker.py", "serve" if warm else "once"]
+
+
+class Cgroup:
+    """Bounds for processes and memory that hold for root, too, whom resource limits do not."""
+
+    ROOT = Path("/sys/fs/cgroup")
+
+    def __init__(self, limits):
+        name = f"grading-{os.getpid()}-{time.monotonic_ns()}"
+        bounds = {"pids": ("pids.max", 4 * limits["processes"] + 32)}
+        bounds["memory"] = ("memory.max", 2 * limits["megabytes"] << 20)
+        self.folders = []
+        if (self.ROOT / "cgroup.controllers").exists():
+            self._make(self.ROOT / name, dict(bounds.values()))
+        else:  # the first version: a tree for each controller
+            old = {"memory": ("memory.limit_in_bytes", bounds["memory"][1])}
+            for controller, (file, value) in (bounds | old).items():
+                self._make(self.ROOT / controller / name, {file: value})
+
+    def _make(self, folder, values):
+        folder.mkdir()
+        self.folders.append(folder)
+        for file, value in values.items():
+            (folder / file).write_text(str(value))
+
+    def enter(self):
+        for folder in self.folders:
+            (folder / "cgroup.procs").write_text("0")
+
+    def remove(self):
+        for folder in self.folders:
+            for _ in range(50):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                    break
+                time.sleep(0.02)
+
+
+class Jail:
+    """Runs jobs, one after the other; `with Jail() as jail: jail.run(job)`."""
+
+    def __init__(self, limits=None, *, warm=True):
+        self.limits, self.warm = LIMITS | (limits or {}), warm
+        self.process = self.cgroup = None
+
+    def __enter__(self):
+        refuse_where_it_cannot_work()
+        if self.warm:
+            self._start()
+        return self
+
+    def __exit__(self, *_error):
+        self._stop()
+
+    def _start(self):
+        """A new sandbox; as root only inside bounds that root cannot leave."""
+        if os.geteuid() == 0:
+            try:
+                self.cgroup = Cgroup(self.limits)
+            except OSError as error:
+                raise NoSandbox(f"As root it needs a cgroup of its own ({error}).") from None
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
+        enter = self.cgroup.enter if self.cgroup else None
+        self.process = subprocess.Popen(
+            command(self.warm), **pipes, stderr=self.errors, preexec_fn=enter, cwd="/"
+        )
+        if self.warm and self._read() != {"ready": True}:
+            raise NoSandbox(f"It did not start: {self._complaint()}")
+
+    def _read(self):
+        try:
+            return read_frame(self.process.stdout)
+        except (OSError, ValueError):
+            return None
+
+    def _complaint(self):
+        self.errors.seek(0)
+        return self.errors.read()[-500:].decode(errors="replace").strip() or "no reason was given"
+
+    def _stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.errors.close()
+        if self.cgroup:
+            self.cgroup.remove()
+        self.process = self.cgroup = None
+
+    def run(self, job):
+        """The records of a job's cells and why it ended early, if it did; see worker.py.
+
+        If the sandbox itself ends, it is built anew and the job tried once more.
+        """
+        for _ in range(2):
+            if self.process is None or not self.warm:
+                self._stop()
+                self._start()
+            with contextlib.suppress(OSError):
+                write_frame(self.process.stdin, job | {"limits": self.limits})
+                if (result := self._read()) is not None:
+                    return result
+            complaint = self._complaint()
+            self._stop()
+        return {"records": [], "ended": f"the sandbox ended: {complaint}"}
+
+
+def refuse_where_it_cannot_work():
+    """Raise `NoSandbox` with the reason and the way out."""
+    if not sys.platform.startswith("linux"):
+        raise NoSandbox(f"This system ({sys.platform}) has none.")
+    if shutil.which("bwrap") is None:
+        raise NoSandbox("bubblewrap is not installed here.")
+
+
+PROBE = """
+import os, socket, ctypes
+def refused(action):
+    try:
+        action()
+    except Exception:
+        return True
+    return False
+course = refused(lambda: os.listdir({course!r}))
+network = refused(lambda: socket.create_connection(("192.0.2.1", 80), timeout=1))
+system = refused(lambda: open("/usr/probe", "w"))
+processes = all(int(p) < 20 for p in os.listdir("/proc") if p.isdigit())
+rights = ctypes.CDLL(None).unshare(0x10000000) != 0
+data = not any(os.scandir("/library/regression_lib/datasets"))
+"""
+PROMISES = {
+    "course": "the course can be read",
+    "network": "the network can be reached",
+    "system": "the system can be written",
+    "processes": "other processes can be seen",
+    "rights": "new rights can be had",
+    "data": "the library's data can be read",
+}
+
+
+def prove(jail, course):
+    """Run a known submission; raise `NoSandbox` unless the sandbox keeps each of its promises."""
+    probe = {"id": "probe", "code": PROBE.format(course=str(course)), "answers": list(PROMISES)}
+    sound = {"id": "sound", "code": "import torch\nsix = float(torch.arange(4).sum())"}
+    result = jail.run({"cells": [probe, sound | {"answers": ["six"]}], "files": {}})
+    answers = [record.get("answers") for record in result["records"] if "id" in record]
+    if len(answers) != 2 or not answers[0] or answers[1] != {"six": 6.0}:
+        raise NoSandbox(f"A known notebook did not run in it: {result}")
+    broken = [words for name, words in PROMISES.items() if answers[0][name] is not True]
+    if broken:
+        raise NoSandbox(f"It leaks: {'; '.join(broken)}.")

@@ -1,0 +1,396 @@
+"""Sixty ways to attack, break or confuse the grading, each with the grade that it deserves.
+
+`CODE` goes into the first solution cell: (code, points for the first and the second question,
+what the first hint says). `SHAPES` changes a notebook that solves everything. `FILES` are no
+notebooks, or not ours: they get a reason instead of a grade.
+"""
+
+import json
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_output
+from tiny import SQUARE, answer, cell, name
+
+HONEST = "\n" + SQUARE
+WRONG = "\ndef square(x):\n    return x + 1"
+QUIET = "\ntry:\n    {}\nexcept Exception:\n    pass" + HONEST
+
+
+def tried(action):
+    """Do it if it can be done, then solve the question."""
+    return QUIET.format(action.replace("\n", "\n    "))
+
+
+CODE = {
+    # --- time ---
+    "endless loop": ("while True: pass", 0, 3, "NameError"),
+    "endless loop that ignores alarms": (
+        "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
+        0,
+        0,
+        "did not stop",
+    ),
+    "loop that catches everything": (
+        "while True:\n    try:\n        while True: sum(range(9))\n    except BaseException: pass",
+        0,
+        0,
+        "did not stop",
+    ),
+    "sleep": ("import time\ntime.sleep(10**6)", 0, 3, "NameError"),
+    "slow answer": ("def square(x):\n    while True: pass", 0, 3, "CellTimeout"),
+    # --- processes ---
+    "fork bomb": ("import os\nwhile True: os.fork()", 0, 0, "not reached"),
+    "processes that stay": (
+        "import subprocess\n[subprocess.Popen(['sleep', '86399']) for _ in range(5)]" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "daemon": (
+        "import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+        "        import time; time.sleep(86399)\n    os._exit(0)" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "threads that stay": (
+        "import threading\ndef turn():\n    while True: pass\n"
+        "threading.Thread(target=turn).start()" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "many threads": (
+        "import threading, time\nfor _ in range(10**5):\n"
+        "    threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+        0,
+        None,
+        "",
+    ),
+    "kill the parent": (tried("import os\nos.kill(os.getppid(), 9)"), 2, 3, ""),
+    "kill everything": (tried("import os\nos.kill(-1, 9)"), 2, 3, ""),
+    "sys.exit": ("import sys\nsys.exit(0)", 0, 3, "NameError"),
+    "os._exit": ("import os\nos._exit(0)", 0, 0, "ended its own process"),
+    "abort": ("import os\nos.abort()", 0, 0, "ended its own process"),
+    "segmentation fault": ("import ctypes\nctypes.string_at(0)", 0, 0, "ended its own process"),
+    "atexit": ("import atexit, time\natexit.register(time.sleep, 86399)" + HONEST, 2, 3, ""),
+    # --- memory, disk, output ---
+    "memory, bit by bit": (
+        "held = []\nwhile True: held.append(bytearray(10**8))",
+        0,
+        3,
+        "NameError",
+    ),
+    "memory, all at once": ("import numpy\nnumpy.ones(10**12)", 0, 3, "NameError"),
+    "shared memory": (
+        "f = open('/dev/shm/a', 'wb')\nwhile True: f.write(bytes(10**6))",
+        0,
+        3,
+        "NameError",
+    ),
+    "a full disk": ("f = open('a', 'wb')\nwhile True: f.write(bytes(10**6))", 0, 3, "NameError"),
+    "a hundred thousand files": ("for k in range(10**5): open(str(k), 'w')", 0, 3, "NameError"),
+    "gigabytes of output": ("while True: print('x' * 10**6)", 0, 3, "NameError"),
+    "output past Python": (
+        "import os\nfor _ in range(100): os.write(1, b'x' * 10**5)" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "deep recursion": ("def f(): f()\nf()", 0, 3, "NameError"),
+    # --- what is not theirs ---
+    "read the course": ("import os\nos.listdir(COURSE)", 0, 3, "NameError"),
+    "read the solutions": (
+        "import glob\nfor place in (COURSE, COURSE + '/..', '/root', '/home', '/tmp'):\n"
+        "    assert not glob.glob(place + '/**/tiny*', recursive=True)" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "read the gradebook": (
+        "import sqlite3\nsqlite3.connect(COURSE + '/gradebook.db').execute('select * from grade')",
+        0,
+        3,
+        "NameError",
+    ),
+    "read the checks from memory": (
+        "import gc\ntext = repr([o for o in gc.get_objects() if isinstance(o, (dict, list))])\n"
+        "assert 'these are no ' + 'squares' not in text" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "delete everything": (
+        "import shutil\nfor place in ('/tmp', '/dev', '/library', '/work', '/etc'):\n"
+        "    shutil.rmtree(place, ignore_errors=True)" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "write to the system": ("open('/usr/lib/here', 'w')", 0, 3, "NameError"),
+    "write to the environment": (
+        "import torch\nopen(torch.__file__, 'a').write('raise SystemExit')",
+        0,
+        3,
+        "NameError",
+    ),
+    "other processes": (
+        "import os\nassert not [p for p in os.listdir('/proc') if p.isdigit()]" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "what others left": (
+        "import os\nassert os.listdir('/dev/shm') == []\nassert os.listdir('/tmp') == ['work']"
+        + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "secrets of the environment": (
+        "import os\nassert 'SECRET' not in os.environ and '/root' not in os.environ['PATH']"
+        + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "network": (
+        "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)",
+        0,
+        3,
+        "NameError",
+    ),
+    "this machine's ports": (
+        "import socket\nfor port in (22, 8888):\n    s = socket.socket()\n"
+        "    assert s.connect_ex(('127.0.0.1', port)) != 0" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "new namespaces": (
+        "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) != 0" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "mounts": (
+        "import ctypes\nassert ctypes.CDLL(None).mount(b'a', b'/tmp', b'tmpfs', 0, None) != 0"
+        + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "tracing": (
+        "import ctypes\nassert ctypes.CDLL(None).ptrace(0, 0, 0, 0) != 0" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "links": (
+        "import os\nos.remove('data.csv')\nos.symlink('/etc/passwd', 'data.csv')" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    # --- the judge ---
+    "patched numpy": ("np.allclose = np.shape = lambda *a, **k: (4,)" + WRONG, 0, 3, "no squares"),
+    "patched torch": (
+        "import torch\ntorch.allclose = lambda *a, **k: True" + WRONG,
+        0,
+        3,
+        "no squares",
+    ),
+    "patched builtins": (
+        "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.AssertionError = Warning" + WRONG,
+        0,
+        3,
+        "no squares",
+    ),
+    "patched worker": (
+        "import sys\nmain = sys.modules['__main__']\nmain.plain = lambda *a: 1\n"
+        "main.Session._run_cell = lambda *a: {'points': 99}",
+        0,
+        0,
+        "plain data",
+    ),
+    "forged records": (
+        "import os, json\nforged = {'id': 'square-test', 'points': 495, 'seconds': 0}\n"
+        "forged['answers'] = {'squares': 'yes', 'others': None}\n"
+        "os.write(3, json.dumps(forged).encode() + b'\\n')" + HONEST,
+        0,
+        3,
+        "one square",
+    ),
+    "garbage in the channel": ("import os\nos.write(3, b'\\xff\\n' * 1000)" + HONEST, 2, 3, ""),
+    "nested garbage in the channel": (
+        "import os\nos.write(3, b'[' * 10**6 + b'\\n')" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "a flood in the channel": (
+        "import os\nwhile True: os.write(3, b'x' * 10**6)",
+        0,
+        0,
+        "handed back more than",
+    ),
+    "closed channel": ("import os\nos.closerange(0, 64)" + HONEST, 0, 0, "ended its own process"),
+    "input transformers": (
+        "get_ipython().input_transformers_cleanup.append(lambda lines: ['squares = 1'])" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "an answer that lies": (
+        "class Lie(np.ndarray):\n    __eq__ = lambda *a: True\n    __array_ufunc__ = None\n"
+        "def square(x):\n    return np.zeros(4).view(Lie)",
+        0,
+        3,
+        "no squares",
+    ),
+    "an answer that is code": (
+        "class Evil:\n    def __reduce__(self): return (print, ('x',))\n"
+        "def square(x):\n    return Evil()",
+        0,
+        3,
+        "must be numbers",
+    ),
+    "an answer of a gigabyte": ("def square(x):\n    return np.zeros(10**8)", 0, 3, "MemoryError"),
+    "an answer of 16 megabytes": (
+        "def square(x):\n    return np.ones(2 * 10**6)",
+        0,
+        0,
+        "handed back",
+    ),
+    "an answer of objects": (
+        "def square(x):\n    return np.array([{}] * 4)",
+        0,
+        3,
+        "must be numbers",
+    ),
+    "a wrong shape": ("def square(x):\n    return (x * x)[:, None]", 0, 3, "one square for each"),
+    "only what can be seen": (
+        "def square(x):\n    return np.arange(4.0) ** 2",
+        0,
+        3,
+        "negative numbers",
+    ),
+    # --- honest, though odd ---
+    "warnings": (
+        "import warnings, sys\nwarnings.warn('old')\nprint('!', file=sys.stderr)" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "magics": ("%matplotlib inline\n!rm -rf /" + HONEST, 2, 3, ""),
+    "asks for input": ("input('your name')", 0, 3, "NameError"),
+    "no Python": ("def square(x) return", 0, 3, "NameError"),
+    "a base exception": ("class Stop(BaseException): pass\nraise Stop", 0, 3, "NameError"),
+    "script in the output": ("print('<script>alert(1)</script>')" + HONEST, 2, 3, ""),
+}
+
+
+def _without_tests():
+    notebook = answer()
+    notebook.cells = [c for c in notebook.cells if not (name(c) or "").endswith("-test")]
+    return notebook
+
+
+def _test_that_passes():
+    notebook = answer(square=WRONG)
+    cell(notebook, "square-test").source = "# --- answers\nsquares = 1\n# --- check\npass"
+    return notebook
+
+
+def _forged_points():
+    notebook = answer(total="def total(x):\n    return 0.0")
+    for c in notebook.cells:
+        if c.metadata.get("nbgrader", {}).get("points"):
+            c.metadata.nbgrader.points = 495
+    return notebook
+
+
+def _copied_cells():
+    notebook = answer()
+    notebook.cells += [nbformat.from_dict(c) for c in answer(square=WRONG).cells]
+    return notebook
+
+
+def _reversed():
+    notebook = answer()
+    notebook.cells.reverse()
+    return notebook
+
+
+def _retyped():
+    notebook = answer()
+    solution = cell(notebook, "square")
+    solution.cell_type = "markdown"
+    return notebook
+
+
+def _stolen_id():
+    notebook = answer(square=WRONG)
+    cell(notebook, "total").metadata.nbgrader.grade_id = "square-test"
+    return notebook
+
+
+def _edited_start():
+    notebook = answer()
+    cell(notebook, "start").source = "raise SystemExit"
+    return notebook
+
+
+def _own_cells():
+    notebook = answer(square="def square(x):\n    return helper(x)")
+    notebook.cells.insert(2, new_code_cell("def helper(x):\n    return x * x"))
+    return notebook
+
+
+def _script_everywhere():
+    notebook = answer(
+        why="<script>alert(1)</script><img src=x onerror=alert(1)> [a](javascript:alert(1))"
+    )
+    script = {"text/html": "<script>alert(1)</script>"}
+    for c in notebook.cells:
+        if c.cell_type == "code":
+            c.outputs = [new_output("display_data", data=script)]
+    return notebook
+
+
+def _strange_types():
+    notebook = json.loads(nbformat.writes(answer()))
+    notebook["cells"] += [
+        None,
+        3,
+        {"source": {"a": 1}, "metadata": []},
+        {"cell_type": "code", "source": [1]},
+    ]
+    return notebook
+
+
+# What is done, then points for both questions.
+SHAPES = {
+    "tests deleted": (_without_tests, 2, 3),
+    "a test rewritten so that it passes": (_test_that_passes, 0, 3),
+    "points forged": (_forged_points, 2, 0),
+    "cells copied": (_copied_cells, 2, 3),
+    "cells reversed": (_reversed, 2, 3),
+    "a solution retyped as text": (_retyped, 0, 3),
+    "a grade id stolen": (_stolen_id, 0, 0),
+    "a locked cell edited": (_edited_start, 2, 3),
+    "cells added": (_own_cells, 2, 3),
+    "script in text and outputs": (_script_everywhere, 2, 3),
+    "cells of strange types": (_strange_types, 2, 3),
+}
+FILES = {
+    "empty": (b"", "no notebook"),
+    "not JSON": (b"%PDF-1.7 homework", "no notebook"),
+    "nested without end": (b'{"cells": ' + b"[" * 200_000, "no notebook"),
+    "cells that are no list": (b'{"cells": {"a": 1}}', "no notebook"),
+    "too large": (b'{"cells": []}' + b" " * (6 << 20), "larger than"),
+    "another problem set": (
+        b'{"cells": [{"cell_type": "code", "source": "1"}]}',
+        "belongs to tiny",
+    ),
+}
