@@ -5,10 +5,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 PAGE := _build/html/index.html
 PEERS := .venv-bench
+COURSE ?= coursework
+GRADING = PYTHONPATH=coursework $(BIN)/python -m grading --course $(COURSE)
 
-.PHONY: help book pdf serve test lab notebooks accuracy speed lint lock clean
+.PHONY: help book pdf serve test lab notebooks release grade accuracy speed grading-speed lint lock clean
 help:            ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +39,12 @@ lab: $(READY)    ## open the notebooks in JupyterLab
 notebooks: $(READY)  ## run every notebook and save its outputs, the same bytes each time
 	$(BIN)/python tools/save_notebooks.py
 
+release: $(READY)  ## make the students' versions of the problem sets, as folders and zips
+	$(GRADING) release $(SETS)
+
+grade: $(READY)  ## collect SUBMISSIONS=folder-or-zip, grade in a sandbox, write feedback and reports
+	$(GRADING) grade $(if $(SUBMISSIONS),--submissions "$(SUBMISSIONS)") $(OPTIONS) $(SETS)
+
 accuracy: $(READY)   ## measure the accuracy table anew (minutes)
 	$(BIN)/python benchmarks/accuracy.py
 
@@ -48,8 +56,11 @@ $(PEERS)/.ready: benchmarks/requirements.txt pyproject.toml
 speed: $(PEERS)/.ready  ## measure speed and memory beside peers, in their own environment
 	OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/speed.py
 
+grading-speed: $(READY)  ## measure the grading beside nbgrader's own (minutes)
+	$(BIN)/python benchmarks/grading.py
+
 lint: $(READY)   ## style
-	$(BIN)/ruff check . && $(BIN)/ruff format --check regression_lib tests benchmarks tools book/_ext
+	$(BIN)/ruff check . && $(BIN)/ruff format --check regression_lib tests benchmarks tools book/_ext coursework --exclude "*.ipynb"
 
 lock:            ## pin the newest environment that pyproject.toml allows
 	$(PYTHON) tools/lock.py

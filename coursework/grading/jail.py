@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
-import regression_lib
 from grading.worker import read_frame, write_frame
 
 WORKER = Path(__file__).with_name("worker.py")
-LIBRARY = Path(regression_lib.__file__).parent
+LIBRARY = Path(find_spec("regression_lib").origin).parent  # found, not loaded: it brings PyTorch
 LIMITS = {
     "seconds": 180,
     "cell_seconds": 60,
@@ -116,14 +116,25 @@ class Cgroup:
 
 
 class Jail:
-    """Runs jobs, one after the other; `with Jail() as jail: jail.run(job)`."""
+    """Runs jobs, one after the other; `with Jail() as jail: jail.run(job)`.
 
-    def __init__(self, limits=None, *, warm=True):
-        self.limits, self.warm = LIMITS | (limits or {}), warm
+    Parameters
+    ----------
+    limits : dict, optional
+        Changes to `LIMITS`.
+    warm : bool
+        One server for many jobs; False builds a sandbox for each.
+    trusted : bool
+        No sandbox at all: the code runs with your own rights.
+    """
+
+    def __init__(self, limits=None, *, warm=True, trusted=False):
+        self.limits, self.warm, self.trusted = LIMITS | (limits or {}), warm or trusted, trusted
         self.process = self.cgroup = None
 
     def __enter__(self):
-        refuse_where_it_cannot_work()
+        if not self.trusted:
+            refuse_where_it_cannot_work()
         if self.warm:
             self._start()
         return self
@@ -133,7 +144,7 @@ class Jail:
 
     def _start(self):
         """A new sandbox; as root only inside bounds that root cannot leave."""
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 and not self.trusted:
             try:
                 self.cgroup = Cgroup(self.limits)
             except OSError as error:
@@ -141,11 +152,20 @@ class Jail:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
         enter = self.cgroup.enter if self.cgroup else None
+        bare = [sys.executable, str(WORKER), "serve"]
         self.process = subprocess.Popen(
-            command(self.warm), **pipes, stderr=self.errors, preexec_fn=enter, cwd="/"
+            bare if self.trusted else command(self.warm),
+            **pipes,
+            stderr=self.errors,
+            preexec_fn=enter,
+            cwd="/",
         )
         if self.warm and self._read() != {"ready": True}:
             raise NoSandbox(f"It did not start: {self._complaint()}")
+
+    def _terms(self):
+        bare = {"trusted": True, "isolate": False} if self.trusted else {}
+        return bare | {"limits": self.limits}
 
     def _read(self):
         try:
@@ -178,7 +198,7 @@ class Jail:
                 self._stop()
                 self._start()
             with contextlib.suppress(OSError):
-                write_frame(self.process.stdin, job | {"limits": self.limits})
+                write_frame(self.process.stdin, job | self._terms())
                 if (result := self._read()) is not None:
                     return result
             complaint = self._complaint()

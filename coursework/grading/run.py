@@ -5,6 +5,7 @@ import queue
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from grading.assignment import Assignment, NotGraded, Submission
-from grading.jail import Jail, prove
+from grading.cluster import Cluster
+from grading.jail import Jail, NoSandbox, prove, refuse_where_it_cannot_work
 from grading.judge import judge
-from grading.record import graded_notebook, record, reject
+from grading.record import graded_notebook, record, reject, write_whole
 
 
 def api(course):
@@ -33,12 +35,23 @@ def api(course):
 
 
 def release(course, name):
-    """Make the student's version of a problem set, and its row in the gradebook; its notebook."""
-    Assignment.load(course.root, name)  # which says what is wrong with the source
-    done = api(course).generate_assignment(name, force=True, create=True)
-    if not done["success"]:
-        raise RuntimeError(f"nbgrader could not release {name}:\n{done['log'][-2000:]}")
-    return nbformat.read(course.root / "release" / name / f"{name}.ipynb", as_version=4)
+    """Make the student's version of a problem set, and its row in the gradebook, if it has changed.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        The released notebook.
+    """
+    assignment = Assignment.load(course.root, name)  # which says what is wrong with the source
+    made = course.root / "release" / name / f"{name}.ipynb"
+    mark = course.root / "release" / f".{name}"
+    known = mark.is_file() and mark.read_text() == assignment.digest
+    if not (known and made.is_file() and Path(course.root, "gradebook.db").is_file()):
+        done = api(course).generate_assignment(name, force=True, create=True)
+        if not done["success"]:
+            raise RuntimeError(f"nbgrader could not release {name}:\n{done['log'][-2000:]}")
+        write_whole(mark, assignment.digest)
+    return nbformat.read(made, as_version=4)
 
 
 def waiting(course, assignment, again=False):
@@ -69,7 +82,7 @@ def working_in(folder):
         os.chdir(before)
 
 
-def grade(course, name, *, workers=None, again=False, limits=None, warm=True, show=True):
+def grade(course, name, *, again=False, show=True, **where):
     """Grade what was handed in for a problem set and is not graded yet.
 
     Parameters
@@ -77,16 +90,12 @@ def grade(course, name, *, workers=None, again=False, limits=None, warm=True, sh
     course : Course
     name : str
         The problem set.
-    workers : int, optional
-        Sandboxes at the same time; by default one for each processor.
     again : bool
         Grade also what is graded; points that were given by hand stay.
-    limits : dict, optional
-        Changes to `jail.LIMITS`.
-    warm : bool
-        One warm server for many submissions; False builds a sandbox for each.
     show : bool
-        A bar with names, counts and the time left.
+        A bar with counts and the time left.
+    **where
+        How the code is run, see `runners`.
 
     Returns
     -------
@@ -101,13 +110,11 @@ def grade(course, name, *, workers=None, again=False, limits=None, warm=True, sh
     assignment, begin = Assignment.load(course.root, name), time.perf_counter()
     stencil = release(course, name)
     todo = waiting(course, assignment, again)
-    workers = max(1, min(workers or os.cpu_count(), len(todo)))
     counts = {"graded": 0, "rejected": 0}
-    with (
-        working_in(assignment.folder),
-        _pool(todo, assignment, workers, limits, warm, course) as done,
-    ):
-        for student, outcome in tqdm(done, total=len(todo), desc=name, disable=not show):
+    with working_in(assignment.folder), runners(course, len(todo), **where) as places:
+        bar = tqdm(outcomes(todo, assignment, places), total=len(todo), desc=name, disable=not show)
+        for student, outcome in bar:
+            bar.set_postfix_str(student)
             if isinstance(outcome, NotGraded):
                 reject(course, assignment, student, str(outcome))
                 counts["rejected"] += 1
@@ -121,13 +128,69 @@ def grade(course, name, *, workers=None, again=False, limits=None, warm=True, sh
 
 
 @contextmanager
-def _pool(todo, assignment, workers, limits, warm, course):
-    """Outcomes as they come, from sandboxes in parallel. Leaving it ends the sandboxes."""
-    tasks, outcomes, stop = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
+def runners(course, most, *, workers=None, limits=None, warm=None, scheduler=None, trusted=False):
+    """What runs the jobs: sandboxes on this machine, or a cluster; proven before they are used.
+
+    Parameters
+    ----------
+    course : Course
+    most : int
+        No more at a time than this.
+    workers : int, optional
+        Sandboxes at the same time; by default one for each processor.
+    limits : dict, optional
+        Changes to `jail.LIMITS`.
+    warm : bool, optional
+        One server for many submissions, or a sandbox for each; by default what works here.
+    scheduler : str, optional
+        The address of a Dask cluster.
+    trusted : bool
+        No sandbox: the code runs with your own rights.
+    """
+    if not most:
+        yield []
+        return
+    if scheduler:
+        cluster = Cluster(scheduler, limits, course.root)
+        try:
+            yield [cluster] * min(most, len(cluster))
+        finally:
+            cluster.close()
+        return
+    jails = _proven(course, max(1, min(workers or os.cpu_count(), most)), limits, warm, trusted)
+    try:
+        yield jails
+    finally:
+        for jail in jails:
+            jail.__exit__(None, None, None)
+
+
+def _proven(course, count, limits, warm, trusted):
+    """So many sandboxes; warm ones where these keep their promises, else cold ones."""
+    if trusted:
+        return [Jail(limits, trusted=True).__enter__() for _ in range(count)]
+    refuse_where_it_cannot_work()
+    for way in (True, False) if warm is None else (warm,):
+        jails = [Jail(limits, warm=way) for _ in range(count)]
+        try:
+            with ThreadPoolExecutor(count) as pool:  # each spends seconds on imports
+                list(pool.map(Jail.__enter__, jails))
+            prove(jails[0], course.root)
+            return jails
+        except NoSandbox as error:
+            reason = error
+            for jail in jails:
+                jail.__exit__(None, None, None)
+    raise reason
+
+
+def outcomes(todo, assignment, places):
+    """(student, what came of it) as they come; each place works in a thread of its own."""
+    tasks, done, stop = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
     for task in todo:
         tasks.put(task)
 
-    def work(jail):
+    def work(place):
         while not stop.is_set():
             try:
                 student, path = tasks.get_nowait()
@@ -135,33 +198,23 @@ def _pool(todo, assignment, workers, limits, warm, course):
                 return
             try:
                 submission = Submission.read(path, assignment)
-                outcomes.put((student, (submission, jail.run(assignment.job(submission)))))
+                done.put((student, (submission, place.run(assignment.job(submission)))))
             except NotGraded as reason:
-                outcomes.put((student, reason))
-            except Exception as error:
-                outcomes.put((None, error))
+                done.put((student, reason))
+            except Exception as error:  # of the machinery: the run must not wait for ever
+                done.put((None, error))
                 return
 
-    def all_outcomes():
+    for place in places:
+        threading.Thread(target=work, args=(place,), daemon=True).start()
+    try:
         for _ in todo:
-            student, outcome = outcomes.get()
+            student, outcome = done.get()
             if student is None:
                 raise outcome
             yield student, outcome
-
-    jails = [Jail(limits, warm=warm) for _ in range(workers if todo else 0)]
-    try:
-        for jail in jails:
-            jail.__enter__()
-        for jail in jails[:1]:
-            prove(jail, course.root)
-        for jail in jails:
-            threading.Thread(target=work, args=(jail,), daemon=True).start()
-        yield all_outcomes()
     finally:
         stop.set()
-        for jail in jails:
-            jail.__exit__(None, None, None)
 
 
 def feedback(course, name, students=None):

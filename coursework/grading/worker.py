@@ -20,6 +20,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import time
 import traceback
 
@@ -97,17 +98,19 @@ def supervise(job):
         _become_submission(job, send)  # never returns
     os.close(send)
     try:
-        return _watch(child, receive, job["limits"])
+        return _watch(child, receive, job)
     finally:
         os.close(receive)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        _end_the_rest()
+        if not job.get("trusted"):  # else these would be everybody's processes
+            _end_the_rest()
 
 
-def _watch(child, receive, limits):
+def _watch(child, receive, job):
     """Read what the child says, until it ends or must be ended; the records and the reason."""
+    limits, usage = job["limits"], (lambda _: (0, 0)) if job.get("trusted") else _usage
     said, begin, reason = bytearray(), time.monotonic(), None
     last, seen = begin, 0
     while reason is None:
@@ -119,7 +122,7 @@ def _watch(child, receive, limits):
             said += part
             if (lines := said.count(b"\n")) > seen:
                 seen, last = lines, time.monotonic()
-        reason = _broken_limit(child, len(said), begin, last, limits)
+        reason = _broken_limit(usage(child), len(said), begin, last, limits)
     return {"records": [_parsed(line) for line in said.split(b"\n") if line], "ended": reason}
 
 
@@ -139,15 +142,14 @@ def _end_the_rest():
     os._exit(1)  # the grader builds a new sandbox
 
 
-def _broken_limit(child, size, begin, last, limits):
-    now = time.monotonic()
+def _broken_limit(usage, size, begin, last, limits):
+    now, (processes, megabytes) = time.monotonic(), usage
     if size > LIMIT_OF_RESULT:
         return f"handed back more than {LIMIT_OF_RESULT // MEGABYTE} MB"
     if now - begin > limits["seconds"]:
         return f"ran longer than {limits['seconds']} s in all"
     if now - last > limits["cell_seconds"] + GRACE:
         return f"a cell ran longer than {limits['cell_seconds']} s and did not stop"
-    processes, megabytes = _usage(child)
     if processes > limits["processes"]:
         return f"started more than {limits['processes']} processes"
     if megabytes > limits["megabytes"]:
@@ -196,7 +198,8 @@ def _become_submission(job, send):
                 os._exit(0)
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             _own_file_systems(job["limits"])
-        _give_up_rights(job["limits"])
+        if not job.get("trusted"):
+            _give_up_rights(job["limits"])
         Session(job, send).run()
     except BaseException:
         _say(send, {"broken": traceback.format_exc()[-2000:]})
@@ -292,18 +295,24 @@ def _say(send, record):
         line = line[os.write(send, line) :]
 
 
+def _workplace(job):
+    if job.get("trusted"):
+        return tempfile.mkdtemp()
+    os.makedirs("/tmp/work", exist_ok=True)
+    return "/tmp/work"
+
+
 class Session:
     """One namespace, cell after cell, as in a notebook; each cell's record leaves at its end."""
 
     def __init__(self, job, send):
         self.job, self.send, self.limits = job, send, job["limits"]
         self.namespace = {"__name__": "__main__", "get_ipython": _Magic}
-        os.makedirs("/tmp/work", exist_ok=True)
-        os.chdir("/tmp/work")
+        os.chdir(_workplace(job))
         for name, content in job["files"].items():
             with open(os.path.basename(name), "wb") as file:
                 file.write(base64.b64decode(content))
-        os.environ.update(HOME="/tmp/work", OMP_NUM_THREADS="1", MPLBACKEND="Agg")
+        os.environ.update(HOME=os.getcwd(), OMP_NUM_THREADS="1", MPLBACKEND="Agg")
 
     def run(self):
         signal.signal(signal.SIGALRM, self._alarm)
@@ -368,7 +377,8 @@ class Captured:
         self.limit, self.text = limit, ""
 
     def __enter__(self):
-        self.file = os.memfd_create("output")
+        # In memory, so that a full disk does not swallow the message about it.
+        self.file = os.memfd_create("output") if hasattr(os, "memfd_create") else _nameless()
         os.dup2(self.file, 1)
         os.dup2(self.file, 2)
         self.stream = sys.stdout = sys.stderr = open(1, "w", closefd=False)
@@ -382,6 +392,12 @@ class Captured:
             if size > self.limit:
                 self.text += f"\n… {size - self.limit:,} bytes more"
             os.close(self.file)
+
+
+def _nameless():
+    file, path = tempfile.mkstemp()
+    os.unlink(path)
+    return file
 
 
 def _pictures(most=4):
