@@ -18,7 +18,10 @@ from grading.contract import lint, split
 
 LIMIT_OF_NOTEBOOK = 5 << 20
 MISSING = "raise NotImplementedError('this cell is missing from the notebook that was handed in')"
-OUTER_MARKUP = re.compile(r"<[^>]*>|\]\s*\(\s*(?:javascript|data|vbscript):[^)]*\)", re.IGNORECASE)
+# Where Markdown would see a tag, an entity, or a link that runs something.
+MARKUP = re.compile(
+    r"<(?=[a-z/!?])|&(?=#?\w+;)|\b(?:javascript|vbscript|data)(?=\s*\\?:)", re.IGNORECASE
+)
 
 
 class NotGraded(ValueError):
@@ -50,8 +53,10 @@ class Assignment:
     @property
     def digest(self):
         """Changes when the problem set does."""
-        text = nbformat.writes(self.notebook).encode()
-        return hashlib.sha256(text + b"".join(self.files.values())).hexdigest()[:16]
+        parts = [nbformat.writes(self.notebook).encode()]
+        parts += [part for name, body in self.files.items() for part in (name.encode(), body)]
+        sums = b"".join(hashlib.sha256(part).digest() for part in parts)
+        return hashlib.sha256(sums).hexdigest()[:16]
 
     def kind(self, cell):
         """What a cell is for: "test", "solution", "written", "locked" or "text"."""
@@ -86,7 +91,7 @@ class Submission:
     """What counts of a student's notebook."""
 
     code: dict = field(default_factory=dict)  # solution cells by grade id
-    written: dict = field(default_factory=dict)  # written answers by grade id
+    written: dict = field(default_factory=dict)  # written answers by grade id, as they came
     extras: dict = field(default_factory=dict)  # cells that the student added, after which one
     notes: list = field(default_factory=list)  # what was set aside, in words
     digest: str = ""
@@ -130,7 +135,7 @@ class Submission:
         elif kind == "solution":
             self.notes.append(f"{name} is no code cell any more")
         elif kind == "written":
-            self.written[name] = without_markup(source)
+            self.written[name] = source
 
 
 def _cells(path):
@@ -160,9 +165,13 @@ def _source(cell):
     source = cell.get("source", "")
     if isinstance(source, list):
         source = "".join(part for part in source if isinstance(part, str))
-    return source if isinstance(source, str) else ""
+    # Half a surrogate pair is text to JSON, and to nothing that writes files.
+    return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
 
 
 def without_markup(text):
-    """Markdown without HTML and without links that run something."""
-    return OUTER_MARKUP.sub("", text)
+    """Text in which a space keeps HTML, entities and scripts of links from being any.
+
+    Nothing that a student wrote is lost, as `a < b and c > d` would be if tags were cut out.
+    """
+    return MARKUP.sub(r"\g<0> ", text)

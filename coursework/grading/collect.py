@@ -6,25 +6,48 @@ Known shapes, `ps1_tensors` being the problem set:
 - ``Alice Doe_123456_assignsubmission_file_/ps1_tensors.ipynb``, a download of Moodle's;
 - ``doealice_LATE_12345_67890_ps1_tensors-1.ipynb``, a download of Canvas';
 - ``alice_ps1_tensors.ipynb`` or ``alice.ipynb``.
+
+What lies in a student's folder, and under which name, is up to the student. So whose it is says the
+outermost folder alone, and two who would get the same name here get nothing. A zip is read in
+place: no name in it ever becomes a path.
 """
 
 import datetime
-import os
 import re
-import shutil
-import tempfile
+import stat
+import time
+import unicodedata
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from grading.assignment import LIMIT_OF_NOTEBOOK
+from grading.record import moment, write_whole
 
 MOODLE = re.compile(r"(?P<student>.+?)_\d+_assignsubmission_file_?$")
-CANVAS = re.compile(r"(?P<student>[^_]+)(?:_LATE)?_\d+_\d+_.+$")
-SAFE = re.compile(r"[^\w.@+-]+")
-MOST_FILES, MOST_BYTES = 20_000, 2 << 30
+CANVAS = re.compile(r"(?P<student>[^_]+)(?:_LATE)?_(?P<number>\d+)_\d+_.+$")
+UNSAFE = re.compile(r"[^\w.@+-]+")
+LONGEST, MOST_BYTES, STAMP = 60, 2 << 30, "timestamp.txt"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file in a folder or a zip: where, from when, how large, and how to read its head."""
+
+    path: PurePosixPath
+    when: float
+    size: int
+    read: Callable[[int], bytes]
+    ordinary: bool
 
 
 def collect(course, name, source):
     """Copy each student's newest notebook to ``submitted/``.
+
+    Of a notebook that is too large to be graded only the head is copied; grading says so then.
 
     Parameters
     ----------
@@ -37,87 +60,183 @@ def collect(course, name, source):
     Returns
     -------
     dict
-        The file that each student handed in, by student; what was left out stands under "".
+        The file that each student handed in, by student; what was left out, each file with the
+        reason, stands under "".
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such source, or it is a zip that would not fit here.
+        If there is no such source, or it is a broken zip, or more than would fit here.
     """
-    found, left = {}, []
-    with _as_folder(Path(source)) as folder:
-        for path in sorted(folder.rglob("*.ipynb")):
-            relative = path.relative_to(folder)
-            if any(part.startswith((".", "__MACOSX")) for part in relative.parts):
+    others = {path.name for path in course.root.glob("source/*")} - {name}
+    taken, left = {}, []
+    with _files(Path(source)) as files:
+        stamps = {file.path.parent: file for file in files if file.path.name == STAMP}
+        notebooks = [file for file in files if file.path.suffix == ".ipynb"]
+        chosen = _newest(notebooks, name, others, left)
+        if sum(min(file.size, LIMIT_OF_NOTEBOOK) for file in chosen.values()) > MOST_BYTES:
+            raise ValueError(f"{source} holds more than {MOST_BYTES >> 30} GB of notebooks")
+        for student, file in chosen.items():
+            try:
+                body, when = file.read(LIMIT_OF_NOTEBOOK + 1), _when(file, stamps)
+            except Exception as error:  # a zip can be broken in many ways
+                left.append(f"{file.path}: it cannot be read ({error})")
                 continue
-            student = student_of(relative, name)
-            if student is None or path.is_symlink():
-                left.append(str(relative))
-            elif student not in found or path.stat().st_mtime > found[student].stat().st_mtime:
-                found[student] = path
-        for student, path in found.items():
-            _take(path, course.submitted(student, name), name)
-        return {student: str(path.relative_to(folder)) for student, path in found.items()} | (
-            {"": left} if left else {}
-        )
+            _take(body, when, course.submitted(student, name), name)
+            taken[student] = str(file.path)
+    return taken | ({"": left} if left else {})
 
 
-def student_of(path, name):
-    """The student that a file belongs to, or None if it is not of this problem set."""
+def _newest(notebooks, name, others, left):
+    """The file of each student: rather one with the right name, then the newest."""
+    found = {}
+    for file in notebooks:
+        if any(part.startswith((".", "__MACOSX")) and part != ".." for part in file.path.parts):
+            continue
+        try:
+            if not file.ordinary:
+                raise ValueError("it is a link, or no file")
+            who, student = owner(file.path, name, others)
+        except ValueError as reason:
+            left.append(f"{file.path}: {reason}")
+            continue
+        found.setdefault(student.casefold(), {}).setdefault((who, student), []).append(file)
+    chosen = {}
+    for claims in found.values():
+        for (_, student), files in claims.items():
+            best = max(files, key=lambda file: (name in file.path.stem, file.when))
+            if len(claims) == 1:
+                chosen[student] = best
+            else:
+                left.append(f"{best.path}: {len(claims)} students would be called {student} here")
+    return chosen
+
+
+def owner(path, name, others=()):
+    """Who handed in a file of a problem set.
+
+    Parameters
+    ----------
+    path : PurePosixPath
+        Relative to the source.
+    name : str
+        The problem set.
+    others : collection of str
+        The other problem sets of the course.
+
+    Returns
+    -------
+    who, student : str
+        What tells a student from others there, and the name of their folder here.
+
+    Raises
+    ------
+    ValueError
+        With the reason why the file is left out.
+    """
     folders, stem = [part for part in path.parts[:-1] if part != name], path.stem
-    if folders and (match := MOODLE.match(folders[-1])):
-        return _safe(match["student"])
-    if stem == name or (folders and stem.startswith(name)):
-        return _safe(folders[-1]) if folders else None
-    if (match := CANVAS.match(stem)) and name in stem:
-        return _safe(match["student"])
-    if stem.endswith(f"_{name}"):
-        return _safe(stem.removesuffix(f"_{name}"))
-    return _safe(stem) if not folders and name not in stem else None
+    sets = [known for known in (name, *others) if known in stem]
+    if set(folders) & set(others) or (sets and max(sets, key=len) != name):
+        raise ValueError(f"it is not of {name}")
+    if path.is_absolute() or ".." in folders:
+        raise ValueError("its path leads out of the source")
+    if folders and (match := MOODLE.match(folders[0])):
+        return folders[0], _safe(match["student"])
+    if len(folders) > 1 or (folders and not stem.startswith(name)):
+        raise ValueError(f"it is not of {name}, or lies too deep")
+    if folders:
+        return folders[0], _safe(folders[0])
+    if match := CANVAS.match(stem):
+        return f"{match['student']}_{match['number']}", _safe(match["student"])
+    student = stem.removesuffix(f"_{name}")
+    if name in student:
+        raise ValueError("it names no student")
+    return student, _safe(student)
 
 
 def _safe(student):
     """A name that is one folder, wherever it came from."""
-    return SAFE.sub("-", student).strip(".-") or None
+    whole = unicodedata.normalize("NFC", student)  # a zip from macOS has accents apart
+    safe = UNSAFE.sub("-", whole)[:LONGEST].strip(".-")
+    if not safe:
+        raise ValueError("it names no student")
+    return safe
 
 
-def _take(path, folder, name):
+def _when(file, stamps):
+    """When it was handed in: nbgrader's stamp where students cannot put one, else the file's."""
+    stamp = stamps.get(file.path.parent)
+    folders = file.path.parts[:-1]
+    if stamp and stamp.ordinary and folders and not MOODLE.match(folders[0]):
+        text = stamp.read(200).decode(errors="replace").strip()
+        if moment(text):
+            return text
+    return f"{datetime.datetime.fromtimestamp(file.when, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _take(body, when, folder, name):
     """The notebook and the time at which it was handed in; unchanged ones stay as they are."""
-    target, stamp = folder / f"{name}.ipynb", folder / "timestamp.txt"
-    given = path.parent / "timestamp.txt"
-    when = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
-    text = given.read_text() if given.is_file() else f"{when:%Y-%m-%d %H:%M:%S} UTC"
-    if target.is_file() and target.read_bytes() == path.read_bytes():
+    target, stamp = folder / f"{name}.ipynb", folder / STAMP
+    if target.is_file() and stamp.is_file() and target.read_bytes() == body:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_suffix(".new")
-    shutil.copyfile(path, fresh)
-    os.replace(fresh, target)
-    stamp.write_text(text)
+    write_whole(stamp, when)  # before the notebook: else a stop here would leave the old time
+    write_whole(target, body)
 
 
 @contextmanager
-def _as_folder(source):
-    """The source itself if it is a folder; what a zip holds, unpacked and bounded."""
+def _files(source):
+    """Notebooks and time stamps of a folder or a zip."""
     if source.is_dir():
-        yield source
-    elif zipfile.is_zipfile(source):
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(source) as archive:
-            _unpack(archive, Path(folder))
-            yield Path(folder)
+        yield list(_in_folder(source))
+    elif source.is_file():
+        try:
+            archive = zipfile.ZipFile(source)
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            raise ValueError(f"{source} is no zip that can be read: {error}") from None
+        with archive:
+            yield list(_in_zip(archive, source.stem))
     else:
-        raise FileNotFoundError(f"{source} is neither a folder nor a zip of submissions")
+        raise FileNotFoundError(f"there is no folder or zip of submissions {source}")
 
 
-def _unpack(archive, folder):
-    """Notebooks and time stamps only, each inside the folder, with the times that the zip has."""
-    wanted = [i for i in archive.infolist() if i.filename.endswith((".ipynb", "timestamp.txt"))]
-    if len(wanted) > MOST_FILES or sum(i.file_size for i in wanted) > MOST_BYTES:
-        raise ValueError(f"the zip holds {len(wanted):,} notebooks or more than 2 GB of them")
-    for info in wanted:
-        target = (folder / info.filename).resolve()
-        if not target.is_relative_to(folder.resolve()) or (info.external_attr >> 28) == 0xA:
-            continue  # a path that leads out, or a link
-        archive.extract(info, folder)
-        moment = datetime.datetime(*info.date_time).timestamp()
-        os.utime(target, (moment, moment))
+def _wanted(path):
+    return path.suffix == ".ipynb" or path.name == STAMP
+
+
+def _in_folder(folder):
+    for path in filter(_wanted, sorted(folder.rglob("*"))):
+        state, relative = path.lstat(), PurePosixPath(path.relative_to(folder).as_posix())
+        ordinary = stat.S_ISREG(state.st_mode)
+        yield Found(relative, state.st_mtime, state.st_size, partial(_head, path), ordinary)
+
+
+def _head(path, most):
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
+def _in_zip(archive, title):
+    """Entries of a zip, without the one folder around all that is named like the zip."""
+    entries = [info for info in archive.infolist() if not info.is_dir()]
+    paths = [PurePosixPath(info.filename.replace("\\", "/")) for info in entries]
+    tops = {path.parts[0] for path in paths if len(path.parts) > 1 and path.parts[0] != "__MACOSX"}
+    top = tops.pop() if len(tops) == 1 else None
+    if top and title.startswith(top) and not MOODLE.match(top):
+        paths = [path.relative_to(top) if path.parts[0] == top else path for path in paths]
+    for info, path in zip(entries, paths, strict=True):
+        if _wanted(path):
+            kind = info.external_attr >> 28  # of a Unix file; 0 if it was made elsewhere
+            read = partial(_head_in_zip, archive, info)
+            yield Found(path, _moment(info), info.file_size, read, kind in (0, 8))
+
+
+def _head_in_zip(archive, info, most):
+    with archive.open(info) as file:
+        return file.read(most)
+
+
+def _moment(info):
+    try:
+        return datetime.datetime(*info.date_time).timestamp()
+    except ValueError:  # some tools write the year 1980 and the month 0
+        return time.time()

@@ -7,12 +7,16 @@ plain data, and the check judges them here, in a namespace that no student's cod
 import ast
 import base64
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 ANSWERS, CHECK = "# --- answers", "# --- check"
-LIMIT_OF_ANSWERS = 4 << 20
+LIMIT_OF_ANSWERS, DEEPEST = 4 << 20, 8
+NUMBERS = re.compile(r"[<>|=]?[biuf](1|2|4|8|16)")  # the dtypes that an answer may have
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+SCOPES += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,16 @@ class Parts:
     @property
     def names(self):
         """What the answers part assigns at its top level, in order."""
-        found = {}
-        for node in ast.parse(self.answers).body:
-            for part in ast.walk(node) if not isinstance(node, ast.FunctionDef) else []:
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                    found[part.id] = None
-        return list(found)
+        return list(dict.fromkeys(_assigned(ast.parse(self.answers))))
+
+
+def _assigned(node):
+    """Names that are assigned in this very scope, not in one of its functions or comprehensions."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    if not isinstance(node, SCOPES):
+        for part in ast.iter_child_nodes(node):
+            yield from _assigned(part)
 
 
 def split(source):
@@ -52,7 +60,7 @@ def split(source):
     return Parts(*map("\n".join, (lines[:first], lines[first + 1 : second], lines[second + 1 :])))
 
 
-def from_plain(value):
+def from_plain(value, depth=0):
     """What worker.plain sent, as Python's own; it comes from a student, so nothing is believed.
 
     Raises
@@ -62,41 +70,57 @@ def from_plain(value):
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ValueError("an answer is not plain data")
-    match value:
+    match value if depth < DEEPEST else None:
         case {"list": list(items)}:
-            return [from_plain(item) for item in items]
+            return [from_plain(item, depth + 1) for item in items]
         case {"dict": list(pairs)}:
-            return {str(key): from_plain(item) for key, item in pairs}
+            return dict(_pair(pair, depth + 1) for pair in pairs)
         case {"array": str(data), "dtype": str(dtype), "shape": list(shape)}:
             return _array(data, dtype, shape)
     raise ValueError("an answer is not plain data")
 
 
+def _pair(pair, depth):
+    match pair:
+        case [str(key), item]:
+            return key, from_plain(item, depth)
+    raise ValueError("an answer is not plain data")
+
+
 def _array(data, dtype, shape):
-    kind = np.dtype(dtype)
     body = base64.b64decode(data, validate=True)
-    sizes = [size for size in shape if type(size) is int and size >= 0]
-    if kind.kind not in "biuf" or len(sizes) != len(shape) or len(shape) > 8:
-        raise ValueError(f"an answer is an array of {dtype!r} and shape {shape}")
+    sizes = [size for size in shape if type(size) is int and 0 <= size <= LIMIT_OF_ANSWERS]
+    if not NUMBERS.fullmatch(dtype) or len(sizes) != len(shape) or len(shape) > 8:
+        raise ValueError("an answer is an array of no known kind")
+    kind = np.dtype(dtype)
     if len(body) > LIMIT_OF_ANSWERS or math.prod(sizes) * kind.itemsize != len(body):
-        raise ValueError(f"an answer's array of shape {shape} holds {len(body)} bytes")
+        raise ValueError(f"an answer's array of shape {sizes} holds {len(body)} bytes")
     return np.frombuffer(body, kind).reshape(sizes).copy()
 
 
 def lint(notebook):
     """What is wrong with a source notebook, in words; an empty list if nothing is."""
-    wrong = []
+    wrong, seen = [], set()
     for cell in notebook.cells:
         about = cell.metadata.get("nbgrader", {})
-        if cell.cell_type != "code" or not about.get("grade") or about.get("solution"):
+        if not about:
             continue
-        try:
-            parts = split(cell.source)
-            ast.parse(parts.setup), ast.parse(parts.check)
-            if not parts.names:
-                wrong.append(f"{about['grade_id']}: its answers assign nothing")
-        except (ValueError, SyntaxError) as error:
-            wrong.append(f"{about['grade_id']}: {error}")
+        if (name := about.get("grade_id")) in seen:
+            wrong.append(f"{name}: there are two cells of this name")
+        seen.add(name)
+        if cell.cell_type == "code" and about.get("grade") and not about.get("solution"):
+            wrong += [f"{name}: {words}" for words in _wrong(cell.source, about)]
     return wrong
+
+
+def _wrong(source, about):
+    """What is wrong with one graded cell."""
+    if not about.get("points", 0) > 0:
+        yield "it is worth no points"
+    try:
+        parts = split(source)
+        ast.parse(parts.setup), ast.parse(parts.check)
+        if not parts.names:
+            yield "its answers assign nothing"
+    except (ValueError, SyntaxError) as error:
+        yield str(error)

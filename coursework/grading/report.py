@@ -3,14 +3,17 @@
 import csv
 import html
 import io
-import json
+import math
+from collections import Counter
 from statistics import mean
 
 from nbgrader.api import Gradebook
 
 from grading.record import write_whole
 
-COLUMNS = ["student", "state", "score", "max_score", "late_penalty", "needs_manual", "reason"]
+COLUMNS = ["student", "state", "score", "max_score", "late_hours", "late_penalty"]
+COLUMNS += ["needs_manual", "reason"]
+LEADER = "leaderboard: rmse="
 STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
 body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
@@ -24,30 +27,32 @@ meter { width: 10rem; }
 
 def rows(course, assignment):
     """One dict for each student who handed in, ungraded ones with their reason."""
-    found = {}
     with Gradebook(course.db_url) as gradebook:
-        for submission in gradebook.assignment_submissions(assignment.name):
-            found[submission.student.id] = {
-                "student": submission.student.id,
-                "state": "graded",
-                "score": round(submission.score - submission.late_submission_penalty, 3),
-                "max_score": submission.max_score,
-                "late_penalty": submission.late_submission_penalty,
-                "needs_manual": submission.needs_manual_grade,
-                "reason": "",
-            }
-    for path in course.root.glob(f"submitted/*/{assignment.name}"):
-        student, note = path.parent.name, _note(course, path.parent.name, assignment.name)
-        if "not_graded" in note or student not in found:
-            reason = note.get("not_graded", "grading has not reached it yet")
-            empty = dict.fromkeys(COLUMNS, "")
-            found[student] = empty | {"student": student, "state": "not graded", "reason": reason}
-    return [found[student] for student in sorted(found)]
+        found = {s.student.id: s for s in gradebook.assignment_submissions(assignment.name)}
+        handed_in = {p.parent.name for p in course.root.glob(f"submitted/*/{assignment.name}")}
+        return [
+            _row(student, found.get(student), course.read_note(student, assignment.name))
+            for student in sorted(found.keys() | handed_in)
+        ]
 
 
-def _note(course, student, name):
-    path = course.note(student, name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _row(student, submission, note):
+    """Only a note says that somebody is graded: the gradebook has rows before it has points."""
+    if submission is None or "cells" not in note:
+        reason = note.get("not_graded", "grading has not reached it yet")
+        empty = dict.fromkeys(COLUMNS, "")
+        return empty | {"student": student, "state": "not graded", "reason": reason}
+    penalty = submission.late_submission_penalty
+    return {
+        "student": student,
+        "state": "graded",
+        "score": round(submission.score - penalty, 3),
+        "max_score": submission.max_score,
+        "late_hours": round(submission.total_seconds_late / 3600, 2),
+        "late_penalty": round(penalty, 3),
+        "needs_manual": submission.needs_manual_grade,
+        "reason": "",
+    }
 
 
 def write(course, assignment):
@@ -56,19 +61,18 @@ def write(course, assignment):
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    # A spreadsheet takes a leading = + - @ for a formula.
-    writer.writerows(
-        {
-            k: f"'{v}" if str(v)[:1] in "=+-@" and k in ("student", "reason") else v
-            for k, v in row.items()
-        }
-        for row in table
-    )
+    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in table)
     folder = course.root / "reports" / assignment.name
     write_whole(folder / "grades.csv", text.getvalue())
-    notes = {row["student"]: _note(course, row["student"], assignment.name) for row in table}
+    notes = {row["student"]: course.read_note(row["student"], assignment.name) for row in table}
     write_whole(folder / "class.html", page(assignment, table, notes))
     return table
+
+
+def _harmless(value):
+    """Text that a spreadsheet does not take for a formula; numbers stay numbers."""
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
 
 
 def page(assignment, table, notes):
@@ -77,9 +81,11 @@ def page(assignment, table, notes):
     parts = [f"<h1>{html.escape(assignment.name)}</h1>", _summary(table, graded)]
     parts += ["<h2>Scores</h2>", _histogram(graded)] if graded else []
     parts += ["<h2>Questions</h2>", _questions(assignment, notes)]
-    parts += ["<h2>Slowest</h2>", _slowest(notes)]
+    parts += ["<h2>Slowest</h2>", _slowest(notes)] if graded else []
     if leaders := _leaders(notes):
         parts += ["<h2>Leaderboard</h2>", leaders]
+    if late := [row for row in graded if row["late_hours"]]:
+        parts += ["<h2>Late</h2>", _late(late)]
     lost = [(row["student"], row["reason"]) for row in table if row["state"] != "graded"]
     parts += ["<h2>Not graded</h2>", _table(["student", "reason"], lost)] if lost else []
     title = f"<title>{html.escape(assignment.name)}: the class</title>"
@@ -101,7 +107,8 @@ class Raw(str):
 
 
 def _meter(value, most):
-    return Raw(f'<meter min="0" max="{most}" value="{value}">{value} of {most}</meter>')
+    words = f"{value} of {most}"
+    return Raw(f'<meter min="0" max="{most}" value="{value}" aria-label="{words}">{words}</meter>')
 
 
 def _summary(table, graded):
@@ -123,7 +130,7 @@ def _histogram(graded, bins=10):
         (f"{most * k / bins:g} – {most * (k + 1) / bins:g}", count, _meter(count, top))
         for k, count in enumerate(counts)
     ]
-    return _table(["points", "students", ""], lines)
+    return _table(["points", "students", "share"], lines)
 
 
 def _questions(assignment, notes):
@@ -135,18 +142,25 @@ def _questions(assignment, notes):
         name, worth = cell.metadata.nbgrader.grade_id, cell.metadata.nbgrader.points
         found = [note["cells"][name] for note in notes.values() if name in note.get("cells", {})]
         solved = sum(verdict["points"] == worth for verdict in found)
-        hints = [verdict["hint"] for verdict in found if verdict["hint"]]
-        common = max(set(hints), key=hints.count)[:160] if hints else ""
-        lines.append(
-            (name, f"{solved} of {len(found)}", _meter(solved, max(1, len(found))), common)
-        )
-    return _table(["question", "solved", "", "most frequent hint"], lines)
+        hints = Counter(verdict["hint"] for verdict in found if verdict["hint"])
+        common = max(hints, key=hints.get)[:160] if hints else ""
+        share = _meter(solved, max(1, len(found)))
+        lines.append((name, f"{solved} of {len(found)}", share, common))
+    return _table(["question", "solved", "share", "most frequent hint"], lines)
+
+
+def _late(late):
+    lines = [
+        (row["student"], f"{row['late_hours']:.1f}", f"{row['late_penalty']:g}") for row in late
+    ]
+    return _table(["student", "hours late", "points taken off"], lines)
 
 
 def _slowest(notes, most=5):
     seconds = {
-        student: sum(verdict["seconds"] for verdict in note.get("cells", {}).values())
+        student: sum(verdict["seconds"] for verdict in note["cells"].values())
         for student, note in notes.items()
+        if "cells" in note
     }
     slow = sorted(seconds, key=seconds.get, reverse=True)[:most]
     return _table(["student", "seconds"], [(name, f"{seconds[name]:.1f}") for name in slow])
@@ -154,11 +168,20 @@ def _slowest(notes, most=5):
 
 def _leaders(notes, most=20):
     """Lines that a check printed as `leaderboard: rmse=0.123`, the smallest first."""
-    found = []
+    best = {}
     for student, note in notes.items():
         for verdict in note.get("cells", {}).values():
             for line in verdict["said"].splitlines():
-                if line.startswith("leaderboard: rmse="):
-                    found.append((float(line.partition("=")[2].split()[0]), student))
-    lines = [(k, name, f"{rmse:.4f}") for k, (rmse, name) in enumerate(sorted(found)[:most], 1)]
+                rmse = _number(line.removeprefix(LEADER)) if line.startswith(LEADER) else math.nan
+                if math.isfinite(rmse):
+                    best[student] = min(rmse, best.get(student, math.inf))
+    order = sorted(best, key=lambda student: (best[student], student))[:most]
+    lines = [(place, name, f"{best[name]:.4f}") for place, name in enumerate(order, 1)]
     return _table(["place", "student", "RMSE"], lines) if lines else ""
+
+
+def _number(text):
+    try:
+        return float(text.split()[0])
+    except (ValueError, IndexError):
+        return math.nan
