@@ -74,7 +74,7 @@ def test_a_student_version_fails_only_where_nothing_is_written(notebooks, name):
 @pytest.mark.parametrize(("name", "mistake"), MISTAKES)
 def test_a_wrong_answer_loses_what_it_should_with_its_hint(notebooks, name, mistake):
     swaps = {**QUICK.get(name, {})}
-    swaps[mistake.cell] = [*mistake.swaps, *swaps.get(mistake.cell, [])]
+    swaps[mistake.cell] = [*swaps.get(mistake.cell, []), *mistake.swaps]
     answer = changed(notebooks[name], swaps)
     found, _ = runner.run(notebooks[name], runner.SETS[name].parent, answer)
     lost = {cell: wrong for cell, wrong in found.items() if wrong}

@@ -523,10 +523,191 @@ PS3 = [
     ),
 ]
 
+LOOK_UP = """def looked_up(table, guess):
+    from regression_lib import load_king_county
+
+    library = load_king_county()
+    found = table.merge(library.X.join(library.y), how="left", on=list(table))["price"]
+    return np.where(found.notna(), np.log(found.fillna(1)), guess + 0.1)
+
+
+def fit_net"""
+ASIDE = "aside, rest = table.iloc[order[:n]], table.iloc[order[n:]]"
+TREES = 'model["trees"].predict(x)'
+POOR = {"new-line": "no better than a line", "new-boosting": "is far from boosting"}
+LATER = ("model-sound", "model-alone", "new-line", "new-boosting")
+PS4 = [
+    Wrong(
+        "judged by the rows fitted to",
+        "protocol-code",
+        [(ASIDE, "aside, rest = table.iloc[order[:n]], table")],
+        {"protocol-rows": "judged by rows that it was fitted to"},
+    ),
+    Wrong(
+        "prices handed to the model",
+        "protocol-code",
+        [('aside.drop(columns="price")', "aside")],
+        {"protocol-rows": "holds the prices"},
+    ),
+    Wrong(
+        "the first rows put aside",
+        "protocol-code",
+        [("np.random.default_rng(seed).permutation(len(table))", "np.arange(len(table))")],
+        {"protocol-rows": "draw the rows at random"},
+    ),
+    Wrong(
+        "the seed ignored",
+        "protocol-code",
+        [("default_rng(seed)", "default_rng(0)")],
+        {"protocol-rows": "another seed must put other rows aside"},
+    ),
+    Wrong(
+        "an error in dollars",
+        "protocol-code",
+        [('np.log(aside["price"].to_numpy())', 'aside["price"].to_numpy()')],
+        {"protocol-score": "this error is in dollars"},
+    ),
+    Wrong(
+        "no root",
+        "protocol-code",
+        [("float(np.sqrt(np.mean(", "float((np.mean(")],
+        {"protocol-score": "take its root"},
+    ),
+    Wrong(
+        "absolute errors",
+        "protocol-code",
+        [("float(np.sqrt(np.mean((", "float((np.mean(abs("), ("guess) ** 2", "guess)")],
+        {"protocol-score": "the mean square of no two errors"},
+    ),
+    Wrong(
+        "logarithm of 0",
+        "features-code",
+        [('np.maximum(table["yr_built"], table["yr_renovated"])', 'np.log(table["yr_renovated"])')],
+        {"features-test": "is it the log of a 0"},
+        LATER,
+    ),
+    Wrong(
+        "features scaled by the table at hand",
+        "features-code",
+        [
+            ("return np.column_stack(columns).astype(float)", "x = np.column_stack(columns)"),
+            ("    ### END", "    return (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)\n    ### END"),
+        ],
+        {
+            "features-test": "learn scales in the model",
+            "model-alone": "take scales from the training",
+        },
+        LATER,
+    ),
+    Wrong(
+        "the price among the features",
+        "features-code",
+        [
+            (
+                "    return np.column",
+                "    columns.append(table.get('price', table['grade']))\n    return np.column",
+            )
+        ],
+        {"features-test": "the features change with the price"},
+        LATER,
+    ),
+    Wrong(
+        "a constant predictor",
+        "model-code",
+        [(TREES, "np.full(len(x), 13.0)")],
+        {"model-sound": "a constant predictor", **POOR},
+    ),
+    Wrong(
+        "predictions in dollars",
+        "model-code",
+        [(TREES, f"np.exp({TREES})")],
+        {"model-sound": "these are dollars", **POOR},
+        ("model-alone",),
+    ),
+    Wrong(
+        "NaN for some houses",
+        "model-code",
+        [(TREES, f"np.where(x[:, 5] > 3, np.nan, {TREES})")],
+        {"model-sound": "a NaN or an infinity", "model-alone": "", **POOR},
+    ),
+    Wrong(
+        "shape (n, 1)",
+        "model-code",
+        [(TREES, f"{TREES}.reshape(-1, 1)")],
+        {"model-sound": "(1200,), not (1200, 1)"},
+        ("model-alone", "new-line", "new-boosting"),
+    ),
+    Wrong(
+        "a line",
+        "model-code",
+        [
+            (
+                "return {",
+                "from sklearn.linear_model import LinearRegression\n"
+                "    trees = LinearRegression().fit(x, y)\n    return {",
+            )
+        ],
+        POOR,
+    ),
+    Wrong(
+        "boosting cut short",
+        "model-code",
+        [("max_iter=150", "max_iter=45")],
+        {"new-boosting": "is not below boosting's"},
+    ),
+    Wrong(
+        "the seed not passed on",
+        "model-code",
+        [("random_state=seed", "random_state=None")],
+        {"model-sound": "two fits with the same rows and the same seed differ"},
+    ),
+    Wrong(
+        "scales of the rows that are asked about",
+        "model-code",
+        [
+            (
+                f"    return {TREES}",
+                f"    x = x - x.mean(0) + features(known).mean(0)\n    return {TREES}",
+            )
+        ],
+        {"model-alone": "take scales from the training rows"},
+        ("new-boosting", "new-line"),
+    ),
+    Wrong(
+        "reads the new rows when many are asked about",
+        "model-code",
+        [
+            (
+                f"    return {TREES}",
+                "    x = x - (x.mean(0) - features(known).mean(0)) * (len(x) > 1200)\n"
+                f"    return {TREES}",
+            )
+        ],
+        {"model-alone": "reads the rows that it is asked about"},
+        ("new-boosting",),
+    ),
+    Wrong(
+        "prices looked up elsewhere",
+        "model-code",
+        [
+            (f"    return {TREES}", f"    return looked_up(table, {TREES})"),
+            ("def fit_net", LOOK_UP),
+        ],
+        {"model-alone": "are the new rows looked up"},
+    ),
+    Wrong(
+        "the budget exceeded",
+        "levels",
+        [("BUDGET = 8", "BUDGET = 0.01")],
+        {"new-line": "s of processor time", "new-boosting": "s of processor time"},
+    ),
+]
+
 WRONG = {
     "ps1_tensors": PS1,
     "ps2_activations_and_batch_norm": PS2,
     "ps3_deep_regressor": PS3,
+    "ps4_tuning_project": PS4,
 }
 
 # A training that passes and costs less, for the wrong answers that are not about training.
@@ -534,5 +715,13 @@ QUICK = {
     "ps3_deep_regressor": {
         "net-code": [("nn.Tanh()", "nn.GELU()")],
         "train-code": [("epochs, size = 300", "epochs, size = 60")],
+    },
+    "ps4_tuning_project": {
+        "model-code": [
+            (', "net": fit_net(x, y, seed)}', "}"),
+            (f'({TREES} + ask_net(model["net"], x)) / 2', TREES),
+            ("learning_rate=0.06", "learning_rate=0.1"),
+            ("max_iter=400", "max_iter=150"),
+        ]
     },
 }
