@@ -1,8 +1,8 @@
 """The same work, spread over a Dask cluster: each of its workers has a sandbox of its own.
 
 Scheduler and workers need this folder on Python's path; a worker has one thread, and stands on a
-machine where the sandbox works: ``PYTHONPATH=coursework dask worker ADDRESS --nthreads 1``. Only the job goes out
-and only plain data come back; checks, gradebook and files stay with whoever called.
+machine where the sandbox works: ``PYTHONPATH=coursework dask worker ADDRESS --nthreads 1``. Only
+the job goes out and only plain data come back; checks, gradebook and files stay with the caller.
 """
 
 import os

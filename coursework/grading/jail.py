@@ -135,15 +135,19 @@ class Jail:
     def __enter__(self):
         if not self.trusted:
             refuse_where_it_cannot_work()
-        if self.warm:
-            self._start()
+        if self.warm and self.process is None:
+            self.start()
+            self._await()
         return self
 
     def __exit__(self, *_error):
         self._stop()
 
-    def _start(self):
-        """A new sandbox; as root only inside bounds that root cannot leave."""
+    def start(self):
+        """Begin to build a sandbox, which takes seconds; as root only inside a cgroup.
+
+        It ends with the thread that calls this, so that it never outlives the grader.
+        """
         if os.geteuid() == 0 and not self.trusted:
             try:
                 self.cgroup = Cgroup(self.limits)
@@ -160,8 +164,12 @@ class Jail:
             preexec_fn=enter,
             cwd="/",
         )
-        if self.warm and self._read() != {"ready": True}:
+        self.ready = not self.warm
+
+    def _await(self):
+        if not self.ready and self._read() != {"ready": True}:
             raise NoSandbox(f"It did not start: {self._complaint()}")
+        self.ready = True
 
     def _terms(self):
         bare = {"trusted": True, "isolate": False} if self.trusted else {}
@@ -181,9 +189,9 @@ class Jail:
         if self.process:
             self.process.kill()
             self.process.wait()
-            self.process.stdin.close()
-            self.process.stdout.close()
-            self.errors.close()
+            for pipe in (self.process.stdin, self.process.stdout, self.errors):
+                with contextlib.suppress(OSError):
+                    pipe.close()
         if self.cgroup:
             self.cgroup.remove()
         self.process = self.cgroup = None
@@ -196,7 +204,8 @@ class Jail:
         for _ in range(2):
             if self.process is None or not self.warm:
                 self._stop()
-                self._start()
+                self.start()
+            self._await()
             with contextlib.suppress(OSError):
                 write_frame(self.process.stdin, job | self._terms())
                 if (result := self._read()) is not None:
@@ -223,8 +232,8 @@ def refused(action):
         return True
     return False
 course = refused(lambda: os.listdir({course!r}))
-network = refused(lambda: socket.create_connection(("192.0.2.1", 80), timeout=1))
-system = refused(lambda: open("/usr/probe", "w"))
+network = all(name == "lo" for _, name in socket.if_nameindex())
+system = refused(lambda: os.open("/usr", os.O_TMPFILE | os.O_RDWR))
 processes = all(int(p) < 20 for p in os.listdir("/proc") if p.isdigit())
 rights = ctypes.CDLL(None).unshare(0x10000000) != 0
 data = not any(os.scandir("/library/regression_lib/datasets"))

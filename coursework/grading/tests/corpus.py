@@ -114,8 +114,8 @@ CODE = {
         "NameError",
     ),
     "read the checks from memory": (
-        "import gc\ntext = repr([o for o in gc.get_objects() if isinstance(o, (dict, list))])\n"
-        "assert 'these are no ' + 'squares' not in text" + HONEST,
+        "import gc\nfor thing in gc.get_objects():\n    if type(thing) is dict and 'cells' in thing:\n"
+        "        assert 'these are no ' + 'squares' not in repr(thing)" + HONEST,
         2,
         3,
         "",
@@ -155,14 +155,13 @@ CODE = {
         "",
     ),
     "network": (
-        "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)",
-        0,
+        "import socket\nassert {name for _, name in socket.if_nameindex()} <= {'lo'}" + HONEST,
+        2,
         3,
-        "NameError",
+        "",
     ),
     "this machine's ports": (
-        "import socket\nfor port in (22, 8888):\n    s = socket.socket()\n"
-        "    assert s.connect_ex(('127.0.0.1', port)) != 0" + HONEST,
+        "import socket\nassert socket.socket().connect_ex(('127.0.0.1', PORT)) != 0" + HONEST,
         2,
         3,
         "",

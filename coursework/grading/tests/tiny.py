@@ -1,6 +1,7 @@
 """A problem set of three questions, to try the grading on; and notebooks that answer it."""
 
 import copy
+import json
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -87,3 +88,12 @@ def name(cell):
 
 def cell(notebook, wanted):
     return next(c for c in notebook.cells if name(c) == wanted)
+
+
+def as_text(notebook):
+    return nbformat.writes(notebook)
+
+
+def read_note(course, student):
+    """What the grading noted about a student."""
+    return json.loads(course.note(student, NAME).read_text(encoding="utf-8"))
