@@ -143,9 +143,10 @@ def test_stopped_between_stamp_and_notebook_the_next_one_mends_it(course, tmp_pa
             raise KeyboardInterrupt
         replace(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "replace", stop)
+    monkeypatch.setattr(os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
         collect(course, NAME, again)
+    monkeypatch.undo()
     assert got(course) == b"one"
     collect(course, NAME, again)
     assert got(course) == b"two"

@@ -1,4 +1,4 @@
-"""The contract: how a graded cell is taken apart, what may come back, and what a check says of it."""
+"""The contract: how a graded cell is taken apart, what may come back, what a check says of it."""
 
 import base64
 import json
