@@ -13,6 +13,7 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import numpy as np
@@ -111,8 +112,16 @@ def copied(folder):
             os.chdir(here)
 
 
-def run(notebook, folder, replaced=None, only=None):
-    """Grade a notebook: what is wrong with each test cell, None if nothing, and what was printed.
+class Outcome(NamedTuple):
+    """For each test cell what is wrong, or None; what was printed; warnings."""
+
+    found: dict[str, str | None]
+    printed: str
+    warned: list[str]
+
+
+def run(notebook, folder, replaced=None):
+    """Grade a notebook: what is wrong with each test cell, what was printed and warned of.
 
     Parameters
     ----------
@@ -120,25 +129,30 @@ def run(notebook, folder, replaced=None, only=None):
     folder : path
         Where its data are.
     replaced : dict, optional
-        Other source for some solution cells, by grade_id.
-    only : collection of str, optional
-        The test cells to run; all by default.
+        Other source for some cells, by grade_id.
+
+    Returns
+    -------
+    Outcome
     """
     student, grader = {"__name__": "__main__"}, {"__name__": "__main__"}
     found, output = {}, io.StringIO()
-    with copied(folder), warnings.catch_warnings(), contextlib.redirect_stdout(output):
-        warnings.simplefilter("ignore")
+    with (
+        copied(folder),
+        warnings.catch_warnings(record=True) as warned,
+        contextlib.redirect_stdout(output),
+    ):
+        warnings.simplefilter("always")
         for cell in notebook.cells:
             grade_id = about(cell).get("grade_id")
             source = (replaced or {}).get(grade_id, cell.source)
             if is_test(cell):
-                if only is None or grade_id in only:
-                    found[grade_id] = _judge(source, student, grader)
+                found[grade_id] = _judge(source, student, grader)
             elif cell.cell_type == "code":
                 _execute(source, student)
                 if about(cell).get("locked"):
                     _execute(source, grader)
-    return found, output.getvalue()
+    return Outcome(found, output.getvalue(), [str(warning.message) for warning in warned])
 
 
 def _execute(source, namespace):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,14 +61,17 @@ def changed(notebook, swaps):
 
 @pytest.mark.parametrize("name", SETS)
 def test_model_solutions_pass(notebooks, name):
-    found, _ = runner.run(notebooks[name], runner.SETS[name].parent)
+    found, printed, warned = runner.run(notebooks[name], runner.SETS[name].parent)
     assert found
     assert {cell: wrong for cell, wrong in found.items() if wrong} == {}
+    assert warned == [], "nbgrader takes a warning on stderr for a failed cell"
+    boards = re.findall(r"^leaderboard: rmse=(\d\.\d{4})$", printed, re.M)
+    assert len(boards) == (name == "ps4_tuning_project")
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_student_version_fails_only_where_nothing_is_written(notebooks, name):
-    found, _ = runner.run(student_version(notebooks[name]), runner.SETS[name].parent)
+    found = runner.run(student_version(notebooks[name]), runner.SETS[name].parent).found
     assert {wrong.split(":")[0] for wrong in found.values()} == {"NotImplementedError"}
 
 
@@ -76,7 +80,7 @@ def test_a_wrong_answer_loses_what_it_should_with_its_hint(notebooks, name, mist
     swaps = {**QUICK.get(name, {})}
     swaps[mistake.cell] = [*swaps.get(mistake.cell, []), *mistake.swaps]
     answer = changed(notebooks[name], swaps)
-    found, _ = runner.run(notebooks[name], runner.SETS[name].parent, answer)
+    found = runner.run(notebooks[name], runner.SETS[name].parent, answer).found
     lost = {cell: wrong for cell, wrong in found.items() if wrong}
     assert mistake.loses.keys() <= lost.keys(), lost
     assert lost.keys() <= {*mistake.loses, *mistake.may_lose}, lost
