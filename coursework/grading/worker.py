@@ -70,8 +70,6 @@ def warm_up():
     import torch
 
     torch.set_num_threads(1)
-    with contextlib.suppress(ImportError):
-        import regression_lib.training  # noqa: F401
     layer = torch.nn.Linear(2, 1)
     torch.nn.functional.mse_loss(layer(torch.ones(2, 2)), torch.ones(2, 1)).backward()
     torch.optim.AdamW(layer.parameters()).step()

@@ -114,14 +114,14 @@ CODE = {
         "NameError",
     ),
     "read the checks from memory": (
-        "import gc\nfor thing in gc.get_objects():\n    if type(thing) is dict and 'cells' in thing:\n"
-        "        assert 'these are no ' + 'squares' not in repr(thing)" + HONEST,
+        "import gc\nfor one in gc.get_objects():\n    if type(one) is dict and 'cells' in one:\n"
+        "        assert 'these are no ' + 'squares' not in repr(one)" + HONEST,
         2,
         3,
         "",
     ),
     "delete everything": (
-        "import shutil\nfor place in ('/tmp', '/dev', '/library', '/work', '/etc'):\n"
+        "import shutil\nfor place in ('/tmp', '/dev', '/work', '/etc'):\n"
         "    shutil.rmtree(place, ignore_errors=True)" + HONEST,
         2,
         3,

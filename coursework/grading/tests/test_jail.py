@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import tiny
@@ -36,11 +37,18 @@ class TestProof:
 
     def test_a_sandbox_with_the_data_in_it_is_found_out(self, sandbox, monkeypatch, tmp_path):
         whole = jails.command(True)
-        hidden = whole.index("/library/regression_lib/datasets") - 1
-        leaky = whole[:hidden] + whole[hidden + 4 :]
+        place = whole.index("--proc")
+        leak = ["--ro-bind", str(jails.LIBRARY), f"/library/{jails.LIBRARY.name}"]
+        leaky = [*whole[:place], *leak, "--setenv", "PYTHONPATH", "/library", *whole[place:]]
         monkeypatch.setattr(jails, "command", lambda warm: leaky)
-        with Jail() as leak, pytest.raises(NoSandbox, match="the library's data can be read"):
-            prove(leak, tmp_path)
+        with Jail() as open_one, pytest.raises(NoSandbox, match="the library and its data"):
+            prove(open_one, tmp_path)
+
+    def test_a_library_in_the_environment_is_covered(self, monkeypatch):
+        inside = Path(sys.prefix) / "lib" / "regression_lib"
+        monkeypatch.setattr(jails, "LIBRARY", inside)
+        arguments = jails.command(True)
+        assert arguments[arguments.index(str(inside)) - 1] == "--tmpfs"
 
     def test_no_sandbox_at_all_is_found_out(self, tmp_path):
         """Without bubblewrap around it, the probe must not pass."""
