@@ -1,6 +1,7 @@
 """Release, collect, grade and report, from the command line: `python -m grading --help`."""
 
 import argparse
+import os
 import sys
 import warnings
 import zipfile
@@ -26,36 +27,52 @@ def release_all(course, options):
     for name in names(course, options.sets):
         release(course, name)
         folder = course.root / "release" / name
-        target = folder.with_suffix(".zip")
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        target, fresh = folder.with_suffix(".zip"), folder.with_suffix(".new")
+        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.iterdir()):
                 archive.write(path, f"{name}/{path.name}")
+        os.replace(fresh, target)
         print(f"{name}: {folder} and {target.name}")
 
 
 def grade_all(course, options):
     """Collect, grade, write feedback and reports; 1 if something could not be graded."""
-    rejected = 0
-    for name in names(course, options.sets):
-        taken = collect(course, name, options.submissions) if options.submissions else {}
-        for path in taken.pop("", []):
-            print(f"left out, not of {name}: {path}")
-        if not any(course.root.glob(f"submitted/*/{name}")):
-            continue
-        where = {"workers": options.workers, "scheduler": options.scheduler}
-        where |= {"warm": False if options.cold else None, "trusted": options.trust_submissions}
-        done = grade(course, name, again=options.again, **where)
-        table = report.write(course, Assignment.load(course.root, name))
-        graded = [row["student"] for row in table if row["state"] == "graded"]
-        if not options.no_feedback:
-            feedback(course, name, graded)
-        lost = [row for row in table if row["state"] != "graded"]
-        rejected += len(lost)
-        print(f"{name}: {done['graded']} graded now, {len(graded)} in all, {len(lost)} not graded")
-        for row in lost:
-            print(f"  {row['student']}: {row['reason']}")
-        print(f"  {course.root / 'reports' / name}")
-    return 1 if rejected else 0
+    sets = names(course, options.sets)
+    if options.submissions:
+        collect_all(course, sets, options.submissions)
+    there = [name for name in sets if any(course.root.glob(f"submitted/*/{name}"))]
+    if not there:
+        raise FileNotFoundError("nothing was handed in; name a folder or zip with --submissions")
+    return 1 if sum([grade_one(course, name, options) for name in there]) else 0
+
+
+def collect_all(course, sets, source):
+    """Collect for each problem set, and name what none of them took."""
+    left = {}
+    for name in sets:
+        for entry in collect(course, name, source).pop("", []):
+            file, _, reason = entry.partition(": ")
+            left.setdefault(file, []).append(reason)
+    for file, reasons in left.items():
+        if len(reasons) == len(sets):
+            print(f"left out: {file}: {reasons[-1]}")
+
+
+def grade_one(course, name, options):
+    """Grade a problem set and report; how many could not be graded."""
+    where = {"workers": options.workers, "scheduler": options.scheduler}
+    where |= {"warm": False if options.cold else None, "trusted": options.trust_submissions}
+    done = grade(course, name, again=options.again, **where)
+    table = report.write(course, Assignment.load(course.root, name))
+    graded = [row["student"] for row in table if row["state"] == "graded"]
+    if not options.no_feedback:
+        feedback(course, name, graded)
+    lost = [row for row in table if row["state"] != "graded"]
+    print(f"{name}: {done['graded']} graded now, {len(graded)} in all, {len(lost)} not graded")
+    for row in lost:
+        print(f"  {row['student']}: {row['reason']}")
+    print(f"  {course.root / 'reports' / name}")
+    return len(lost)
 
 
 def main(arguments=None):
