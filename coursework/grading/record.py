@@ -53,6 +53,18 @@ class Course:
     def db_url(self):
         return f"sqlite:///{self.root / 'gradebook.db'}"
 
+    def make_gradebook(self):
+        """An empty gradebook, if there is none; nbgrader takes a second for it, and may be stopped."""
+        path = self.root / "gradebook.db"
+        if path.exists():
+            return
+        fresh = path.with_name(f".gradebook.{os.getpid()}")
+        try:
+            Gradebook(f"sqlite:///{fresh}").close()
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
     def submitted(self, student, assignment):
         return self.root / "submitted" / student / assignment
 

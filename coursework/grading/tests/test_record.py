@@ -242,6 +242,28 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     assert path.read_text() == "half ?"
 
 
+def test_a_gradebook_is_whole_or_is_none(tmp_path, released, monkeypatch):
+    course = Course(tmp_path)
+
+    def killed():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nbgrader.api.get_alembic_version", killed)
+        with pytest.raises(KeyboardInterrupt):
+            course.make_gradebook()
+    assert os.listdir(tmp_path) == []
+    for known in ([], ["alice"]):  # the second time it is left as it is
+        course.make_gradebook()
+        assert os.listdir(tmp_path) == ["gradebook.db"]
+        with Gradebook(course.db_url) as gradebook:
+            assert [student.id for student in gradebook.students] == known
+            gradebook.update_or_create_student("alice")
+    versions = "select version_num from alembic_version"
+    made, given = (sqlite3.connect(root / "gradebook.db") for root in (tmp_path, released))
+    assert made.execute(versions).fetchall() == given.execute(versions).fetchall()
+
+
 @pytest.mark.parametrize("stop", ["tiny.ipynb", "graded.json"])
 def test_stopped_before_the_note_it_is_graded_anew_and_the_gradebook_is_whole(
     course, monkeypatch, stop
