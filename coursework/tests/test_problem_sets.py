@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+from regression_lib import load_king_county, load_tecator
 
 sys.path.insert(0, str(Path(__file__).parent))
 import runner
@@ -206,6 +209,18 @@ def test_no_held_out_answer_is_in_a_released_file():
         table = pd.read_csv(path)
         assert "fat" not in table or rows_of(table) <= rows_of(meats)
         assert "price" not in table or rows_of(table) <= rows_of(seen[table.columns])
+
+
+def test_the_library_knows_each_held_out_row_once():
+    new = pd.read_csv(runner.SOURCE / "ps4_tuning_project/new_houses.csv")
+    sales = load_king_county()
+    found = new.merge(sales.X.join(sales.y), how="left", on=list(new))
+    assert len(found) == len(new) == 1500
+    assert found["price"].notna().all()
+    spectra = pd.read_csv(runner.SOURCE / "ps3_deep_regressor/new_spectra.csv").to_numpy()
+    meats = load_tecator().X.to_numpy()
+    equal = np.isclose(meats[None], spectra[:, None], rtol=0, atol=1e-9).all(2)
+    assert (equal.sum(1) == 1).all()
 
 
 def rows_of(table):
