@@ -54,7 +54,7 @@ class Course:
         return f"sqlite:///{self.root / 'gradebook.db'}"
 
     def make_gradebook(self):
-        """An empty gradebook, if there is none; nbgrader takes a second for it, and may be stopped."""
+        """An empty gradebook, if there is none; to make one takes a second, and may be stopped."""
         path = self.root / "gradebook.db"
         if path.exists():
             return
