@@ -35,6 +35,7 @@ SHAPES = {
 LEFT = {
     "alice/other/other.ipynb": "not of tiny",
     "alice_other.ipynb": "not of tiny",
+    "other/tiny.ipynb": "not of tiny",
     "alice/tiny_two.ipynb": "not of tiny",
     "doealice_1_2_other.ipynb": "not of tiny",
     "alice/notes.ipynb": "not of tiny",

@@ -161,7 +161,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_values_are_refused(kind):
-    with pytest.raises((ValueError, TypeError)):  # TypeError: NumPy knows no such dtype
+    words = "base64|ASCII" if "base64" in kind else "an answer"  # before NumPy sees it
+    with pytest.raises(ValueError, match=words):
         from_plain(HOSTILE[kind])
 
 
