@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 from tqdm import tqdm
 from traitlets.config import Config
 
@@ -30,6 +32,8 @@ def api(course):
     config = Config()
     config.CourseDirectory.root = str(course.root)
     config.CourseDirectory.db_url = course.db_url
+    # The pages that students get show the tests that they had, and no others.
+    config.GenerateFeedback.preprocessors = [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -118,6 +119,14 @@ def test_no_script_reaches_a_page(graded):
         assert "<script>alert(1)" not in text
         assert "<img src=x" not in text
         assert "javascript:alert" not in text
+
+
+def test_hidden_tests_stay_hidden_in_the_feedback(graded):
+    for path in graded.root.glob("feedback/*/*/*.html"):
+        text = re.sub(r"<[^>]+>", "", path.read_text())
+        assert "one square for each number" in text  # the public part
+        assert "others = square" not in text
+        assert "HIDDEN" not in text
 
 
 def test_outputs_are_text_and_pictures(graded):
