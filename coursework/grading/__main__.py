@@ -10,7 +10,6 @@ from pathlib import Path
 from grading import report
 from grading.assignment import Assignment
 from grading.collect import collect
-from grading.jail import NoSandbox
 from grading.record import Course
 from grading.run import feedback, grade, release
 
@@ -102,7 +101,7 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("\nStopped. What is graded is kept; the same command goes on with the rest.")
         return 130
-    except (NoSandbox, FileNotFoundError, ValueError) as error:
+    except (RuntimeError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
 

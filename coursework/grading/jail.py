@@ -95,6 +95,14 @@ class Cgroup:
             for controller, (file, value) in (bounds | old).items():
                 self._make(self.ROOT / controller / name, {file: value})
 
+    @classmethod
+    def sweep(cls):
+        """Remove what graders left who were killed; the kernel keeps a folder with processes."""
+        for folder in [*cls.ROOT.glob("grading-*"), *cls.ROOT.glob("*/grading-*")]:
+            if not Path("/proc", folder.name.split("-")[1]).exists():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
     def _make(self, folder, values):
         folder.mkdir()
         self.folders.append(folder)
@@ -149,6 +157,7 @@ class Jail:
         """
         if os.geteuid() == 0 and not self.trusted:
             try:
+                Cgroup.sweep()
                 self.cgroup = Cgroup(self.limits)
             except OSError as error:
                 raise NoSandbox(f"As root it needs a cgroup of its own ({error}).") from None

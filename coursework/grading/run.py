@@ -15,7 +15,6 @@ from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 from tqdm import tqdm
-from traitlets.config import Config
 
 from grading.assignment import Assignment, NotGraded, Submission
 from grading.cluster import Cluster
@@ -29,9 +28,7 @@ def api(course):
     programs = str(Path(sys.executable).parent)  # where nbgrader looks for alembic
     if programs not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
-    config = Config()
-    config.CourseDirectory.root = str(course.root)
-    config.CourseDirectory.db_url = course.db_url
+    config = course.config()
     # The pages that students get show the tests that they had, and no others.
     config.GenerateFeedback.preprocessors = [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
     return NbGraderAPI(CourseDirectory(config=config), config=config)
@@ -50,7 +47,10 @@ def release(course, name):
     mark = course.root / "release" / f".{name}"
     known = mark.is_file() and mark.read_text() == assignment.digest
     if not (known and made.is_file() and Path(course.root, "gradebook.db").is_file()):
-        done = api(course).generate_assignment(name, force=True, create=True)
+        mark.unlink(missing_ok=True)
+        interface = api(course)
+        course.make_gradebook()
+        done = interface.generate_assignment(name, force=True, create=True)
         if not done["success"]:
             raise RuntimeError(f"nbgrader could not release {name}:\n{done['log'][-2000:]}")
         write_whole(mark, assignment.digest)
