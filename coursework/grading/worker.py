@@ -266,8 +266,9 @@ def _give_up_rights(limits):
 def _refuse_calls():
     """A seccomp filter: no namespaces, in which a process would have rights again, no tracing."""
     machine, clone, clone3, refused = CALLS[os.uname().machine]
-    load, equal, any_bit, answer = 0x20, 0x15, 0x45, 0x06
+    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
     program = [(load, 0, 0, 4), (equal, 1, 0, machine), (answer, 0, 0, REFUSE), (load, 0, 0, 0)]
+    program += [(at_least, 0, 1, 1 << 30), (answer, 0, 0, REFUSE)]  # the same calls, as x32
     for call in refused:
         program += [(equal, 0, 1, call), (answer, 0, 0, REFUSE)]
     # libc falls back from clone3, whose flags a filter cannot see, to clone, whose it can.

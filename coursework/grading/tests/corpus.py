@@ -167,7 +167,10 @@ CODE = {
         "",
     ),
     "new namespaces": (
-        "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) != 0" + HONEST,
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "assert libc.unshare(0x10000000) != 0\n"
+        "assert libc.syscall((1 << 30) + 272, 0x10000000) != 0 and ctypes.get_errno() == 1"
+        + HONEST,
         2,
         3,
         "",
