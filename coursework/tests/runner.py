@@ -4,25 +4,26 @@ Two namespaces. In the first, a student's, all but the checks run. What the answ
 passes through plain data. In the second the locked cells, each set-up and each check run.
 """
 
-import ast
 import contextlib
 import io
 import json
 import os
 import re
+import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from grading.contract import from_plain, split
+from grading.worker import plain
 
 SOURCE = Path(__file__).parents[1] / "source"
 SETS = {path.parent.name: path for path in sorted(SOURCE.glob("*/*.ipynb"))}
-ANSWERS, CHECK = "# --- answers", "# --- check"
 REGION = re.compile(r"^ *### BEGIN (\w+(?: TESTS)?)\n(.*?)^ *### END \1\n?", re.M | re.S)
-LIMIT = 4 << 20
 
 
 def read(path):
@@ -41,61 +42,14 @@ def is_solution(cell):
     return cell.cell_type == "code" and bool(about(cell).get("solution"))
 
 
-def parts(source):
-    """Set-up, answers and check of a test cell."""
-    marks = [line for line in source.split("\n") if line in (ANSWERS, CHECK)]
-    if marks != [ANSWERS, CHECK]:
-        raise ValueError(f"the parts of a test cell are marked by {marks}")
-    before, rest = source.split(ANSWERS + "\n")
-    return before, *rest.split(CHECK + "\n")
-
-
 def without_regions(source):
     """What is left when the regions of solutions and of hidden tests are cut out."""
     return REGION.sub("", source + "\n")
 
 
-def names(answers):
-    """What an answers part assigns."""
-    stored = [n for n in ast.walk(ast.parse(answers)) if isinstance(n, ast.Name)]
-    return sorted({n.id for n in stored if isinstance(n.ctx, ast.Store)})
-
-
 def carry(value):
-    """Send a value through plain data: JSON, with arrays of numbers apart."""
-    arrays = []
-    text = json.dumps(_pack(value, arrays))
-    packed = [_saved(array) for array in arrays]
-    if len(text) + sum(map(len, packed)) > LIMIT:
-        raise ValueError("the answers are larger than 4 MB")
-    return _unpack(json.loads(text), [np.load(io.BytesIO(p), allow_pickle=False) for p in packed])
-
-
-def _saved(array):
-    np.save(file := io.BytesIO(), array, allow_pickle=False)
-    return file.getvalue()
-
-
-def _pack(value, arrays):
-    if value is None or isinstance(value, (bool, str)) or type(value) in (int, float):
-        return value
-    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf":
-        return {"array": len(arrays.append(np.asarray(value)) or arrays) - 1}
-    if isinstance(value, (list, tuple)):
-        return [_pack(item, arrays) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: _pack(item, arrays) for key, item in value.items()}}
-    raise TypeError(f"{type(value).__name__} is no plain data")
-
-
-def _unpack(value, arrays):
-    if isinstance(value, list):
-        return [_unpack(item, arrays) for item in value]
-    if isinstance(value, dict) and "array" in value:
-        return arrays[value["array"]]
-    if isinstance(value, dict):
-        return {key: _unpack(item, arrays) for key, item in value["dict"].items()}
-    return value
+    """Send a value through plain data, as from the sandbox to the grader."""
+    return from_plain(json.loads(json.dumps(plain(value))))
 
 
 @contextlib.contextmanager
@@ -160,14 +114,14 @@ def _execute(source, namespace):
 
 
 def _judge(source, student, grader):
-    setup, answers, check = parts(source)
+    parts = split(source)
     try:
-        _execute(setup, student)
-        _execute(answers, student)
-        carried = {name: carry(student[name]) for name in names(answers)}
+        _execute(parts.setup, student)
+        _execute(parts.answers, student)
+        carried = {name: carry(student[name]) for name in parts.names}
         space = dict(grader)  # one check cannot lean on the names of another
-        _execute(setup, space)
-        _execute(check, space | carried)
+        _execute(parts.setup, space)
+        _execute(parts.check, space | carried)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
