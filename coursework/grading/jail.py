@@ -20,6 +20,7 @@ from grading.worker import read_frame, write_frame
 
 WORKER = Path(__file__).with_name("worker.py")
 LIBRARY = Path(find_spec("regression_lib").origin).parent  # found, not loaded: it brings PyTorch
+ENVIRONMENT = "/environment"
 LIMITS = {
     "seconds": 180,
     "cell_seconds": 60,
@@ -42,18 +43,23 @@ class NoSandbox(RuntimeError):
 
 
 def _system():
-    """The folders that Python and its packages need, each at its own place."""
-    wanted = [
-        "/usr",
-        "/lib",
-        "/lib64",
-        "/bin",
-        "/etc/ld.so.cache",
-        "/etc/fonts",
-        "/etc/alternatives",
-    ]
-    roots = [*wanted, sys.base_prefix, sys.prefix]
-    return [path for path in dict.fromkeys(roots) if Path(path).exists()]
+    """The folders that Python and its packages need, and where each stands in the sandbox.
+
+    A virtual environment may lie anywhere, also under /tmp, which a submission has for itself; so
+    it is moved. Python finds out by itself.
+    """
+    settings = ["/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives"]
+    own = ["/usr", "/lib", "/lib64", "/bin", *settings, sys.base_prefix]
+    places = {path: path for path in own if Path(path).exists()}
+    return places if sys.prefix == sys.base_prefix else places | {sys.prefix: ENVIRONMENT}
+
+
+def _covered(places):
+    """Arguments that hide the library where it is installed among them: it holds the truth."""
+    for here, there in places.items():
+        if LIBRARY.is_relative_to(here):
+            place = str(Path(there) / LIBRARY.relative_to(here))
+            yield from ["--tmpfs", place, "--remount-ro", place]
 
 
 def command(warm):
@@ -67,15 +73,16 @@ def command(warm):
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
     arguments += ["--size", str(256 << 20), "--tmpfs", "/tmp"]
-    for path in _system():
-        link = os.readlink(path) if os.path.islink(path) else None
-        arguments += ["--symlink", link, path] if link else ["--ro-bind", path, path]
-    if any(LIBRARY.is_relative_to(path) for path in _system()):  # it holds the truth: cover it
-        arguments += ["--tmpfs", str(LIBRARY), "--remount-ro", str(LIBRARY)]
+    places = _system()
+    for here, there in places.items():
+        link = os.readlink(here) if os.path.islink(here) else None
+        arguments += ["--symlink", link, there] if link else ["--ro-bind", here, there]
+    arguments += _covered(places)
     arguments += ["--ro-bind", str(WORKER), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     arguments += [] if warm else ["--disable-userns"]
-    return [*arguments, sys.executable, "/worker.py", "serve" if warm else "once"]
+    python = f"{ENVIRONMENT}/bin/python" if ENVIRONMENT in places.values() else sys.executable
+    return [*arguments, python, "/worker.py", "serve" if warm else "once"]
 
 
 class Cgroup:
@@ -227,6 +234,8 @@ def refuse_where_it_cannot_work():
     """Raise `NoSandbox` with the reason and the way out."""
     if not sys.platform.startswith("linux"):
         raise NoSandbox(f"This system ({sys.platform}) has none.")
+    if Path(sys.base_prefix).is_relative_to("/tmp"):
+        raise NoSandbox("Python itself lies under /tmp, which each submission has for itself.")
     if shutil.which("bwrap") is None:
         raise NoSandbox("bubblewrap is not installed here.")
 
