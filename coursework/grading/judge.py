@@ -3,7 +3,7 @@
 import contextlib
 import io
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grading.contract import from_plain, split
 
@@ -61,15 +61,20 @@ def _reason(result):
 
 
 def _judged(assignment, records, reason):
-    trusted, verdicts = {"__name__": "check"}, {}
+    trusted, verdicts, before = {"__name__": "check"}, {}, ""
     for cell in assignment.notebook.cells:
         kind = assignment.kind(cell)
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "a locked cell")
         if kind == "locked":
             _run_own(cell.source, trusted, name)
+        elif kind == "solution" and (error := records.get(name, {}).get("error")) is not None:
+            before = f"; before it, {name} ended with {_in_words(error)}"
         elif kind == "test":
             parts, worth = split(cell.source), cell.metadata.nbgrader.points
-            verdicts[name] = _verdict(records.get(name), parts, trusted, worth, reason, name)
+            verdict = _verdict(records.get(name), parts, trusted, worth, reason, name)
+            # A test that finds no function says little; what went wrong stands further up.
+            missed = verdict.hint.startswith("NameError")
+            verdicts[name] = replace(verdict, hint=verdict.hint + before) if missed else verdict
     return verdicts
 
 

@@ -147,7 +147,7 @@ def _broken_limit(usage, size, begin, last, limits):
     if now - begin > limits["seconds"]:
         return f"ran longer than {limits['seconds']} s in all"
     if now - last > limits["cell_seconds"] + GRACE:
-        return f"a cell ran longer than {limits['cell_seconds']} s and did not stop"
+        return f"had a cell that ran longer than {limits['cell_seconds']} s and did not stop"
     if processes > limits["processes"]:
         return f"started more than {limits['processes']} processes"
     if megabytes > limits["megabytes"]:

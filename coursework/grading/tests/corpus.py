@@ -23,7 +23,7 @@ def tried(action):
 
 CODE = {
     # --- time ---
-    "endless loop": ("while True: pass", 0, 3, "NameError"),
+    "endless loop": ("while True: pass", 0, 3, "before it, square ended with CellTimeout"),
     "endless loop that ignores alarms": (
         "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
         0,
@@ -286,7 +286,7 @@ CODE = {
     ),
     "magics": ("%matplotlib inline\n!rm -rf /" + HONEST, 2, 3, ""),
     "asks for input": ("input('your name')", 0, 3, "NameError"),
-    "no Python": ("def square(x) return", 0, 3, "NameError"),
+    "no Python": ("def square(x) return", 0, 3, "square ended with SyntaxError"),
     "a base exception": ("class Stop(BaseException): pass\nraise Stop", 0, 3, "NameError"),
     "script in the output": ("print('<script>alert(1)</script>')" + HONEST, 2, 3, ""),
 }
