@@ -61,6 +61,8 @@ def grade_one(course, name, options):
     """Grade a problem set and report; how many could not be graded."""
     where = {"workers": options.workers, "scheduler": options.scheduler}
     where |= {"warm": False if options.cold else None, "trusted": options.trust_submissions}
+    if options.trust_submissions:
+        print("Without a sandbox: students' code runs with your rights.", file=sys.stderr)
     done = grade(course, name, again=options.again, **where)
     table = report.write(course, Assignment.load(course.root, name))
     graded = [row["student"] for row in table if row["state"] == "graded"]

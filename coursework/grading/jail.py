@@ -187,8 +187,7 @@ class Jail:
         self.ready = True
 
     def _terms(self):
-        bare = {"trusted": True, "isolate": False} if self.trusted else {}
-        return bare | {"limits": self.limits}
+        return {"limits": self.limits, "trusted": self.trusted}
 
     def _read(self):
         try:

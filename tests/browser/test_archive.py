@@ -5,7 +5,7 @@ import zipfile
 
 import archive
 import pytest
-from conftest import watched_page
+from watching import watched_page
 
 PAGES = ["index", "book/intro", "book/02_activations", "book/claims", "genindex", "404"]
 

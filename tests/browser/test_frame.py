@@ -9,9 +9,9 @@ import labels
 import page_frame
 import pytest
 import yaml
-from conftest import ROOT, watched_page
 from PIL import Image
 from test_book import PAGES
+from watching import ROOT, watched_page
 
 META = re.compile(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"')
 WORD = re.compile(r"[^\W\d_]{2,}")

@@ -5,8 +5,8 @@ import re
 import make_pdf
 import nbformat
 import pytest
-from conftest import ROOT
 from test_book import TOC
+from watching import ROOT
 
 FILES = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 CUT = """() => [...document.querySelectorAll('article :is(pre, img, table, .math-scroll)')]

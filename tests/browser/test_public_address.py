@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ElementTree
 
 import public_address
 import pytest
-from conftest import ROOT, build_book, serving, watched_page
 from subset_icons import ICONS
 from test_book import EVERY_RULE, PAGES, RUN_AXE, Page, axe_script
+from watching import ROOT, build_book, serving, watched_page
 
 REPOSITORY, ADDRESS = "https://github.com/Some-One/a-book", "https://some-one.github.io/a-book/"
 CHAPTER, PROSE = "book/02_activations", "book/claims"
