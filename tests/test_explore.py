@@ -17,17 +17,17 @@ from regression_lib import (
     responsive_range,
 )
 from regression_lib.activations import derivative
-from regression_lib.explore import (
+from regression_lib.course.explore import (
     FOLDER,
     LABELS,
     explore_activations,
     explore_batch_norm,
     explore_sweep,
-    module,
     network_shape,
     network_weights,
     playground,
 )
+from regression_lib.course.explorer import module
 
 quickjs = pytest.importorskip("quickjs")
 

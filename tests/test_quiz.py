@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from regression_lib import quiz
-from regression_lib.quiz import FOLDER, N_QUESTIONS
+from regression_lib.course.quiz import FOLDER, N_QUESTIONS
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
 VOID = {"br", "hr", "img", "input"}
@@ -69,7 +69,7 @@ def test_paper_and_terminal_show_the_questions_and_hide_the_answers(name):
 
 
 def test_text_is_escaped():
-    from regression_lib.quiz import Quiz
+    from regression_lib.course.quiz import Quiz
 
     answer = {"say": "`x < 1` & <b>", "why": "<i>", "right": True}
     html = Quiz("x", [{"ask": "<script>?", "answer": [answer]}])._repr_html_()

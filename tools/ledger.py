@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from regression_lib.claims import UNSAID
+from regression_lib.course.claims import UNSAID
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"

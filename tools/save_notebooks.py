@@ -25,7 +25,7 @@ import running_times
 import yaml
 from nbclient import NotebookClient
 
-from regression_lib.explore import Explorer
+from regression_lib.course.explorer import Explorer
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CONFIG = BOOK.parent / "_config.yml"

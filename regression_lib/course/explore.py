@@ -8,15 +8,10 @@ loader of a few lines stands in for the kernel. Their words stand in `widgets/la
 
 import math
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import traitlets
-
-try:
-    import anywidget
-except ImportError as error:
-    raise ImportError("the explorers need anywidget: pip install anywidget") from error
 
 from regression_lib.activations import get_activation
 from regression_lib.checks import as_matrix
@@ -27,48 +22,16 @@ LABELS = tomllib.loads((FOLDER / "labels.toml").read_text(encoding="utf-8"))
 DIGITS = 9  # as many as tell every float32 from its neighbours
 
 
-def module(*names):
-    """One JavaScript module of several files, each of which may use those before it."""
-    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)
-
-
-class Explorer(anywidget.AnyWidget):
-    """A widget that shows its title wherever it cannot run, with the same text at every run."""
-
-    _css = FOLDER / "explore.css"
-    labels = traitlets.Dict().tag(sync=True)
-    data = traitlets.Dict().tag(sync=True)
-
-    def __init__(self, **data):
-        super().__init__(labels=self.words(), data=data)
-
-    @classmethod
-    def words(cls):
-        """All that it says, by key."""
-        return LABELS["common"] | LABELS[cls.kind]
-
-    def __repr__(self):
-        return self.labels["at_rest"].format(title=self.labels["title"])
-
-
-class ActivationExplorer(Explorer):
-    kind = "activations"
-    _esm = module("kit", "curves", "activations")
-
-
-class BatchNormExplorer(Explorer):
-    kind = "batch_norm"
-    _esm = module("kit", "curves", "net", "batchnorm")
-
-
-class Playground(Explorer):
-    kind = "playground"
-    _esm = module("kit", "curves", "net", "lessons", "playground")
-
-
-class Replay(Explorer):
-    kind = "replay"
-    _esm = module("kit", "replay")
+def _explorer(kind, **data):
+    """A widget of that class; the library as a whole does without anywidget."""
+    try:
+        widgets = import_module("regression_lib.course.explorer")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"the explorers need {error.name}, which is not installed: "
+            f'pip install "regression-lib[explore]"'
+        ) from error
+    return getattr(widgets, kind)(**data)
 
 
 def explore_activations(name="tanh", threshold=0.0707):
@@ -95,7 +58,7 @@ def explore_activations(name="tanh", threshold=0.0707):
     get_activation(name)  # which says what is wrong with the name
     if not 0 < threshold < 1:
         raise ValueError(f"threshold={threshold!r} is a share and must lie between 0 and 1.")
-    return ActivationExplorer(name=name, threshold=threshold)
+    return _explorer("ActivationExplorer", name=name, threshold=threshold)
 
 
 def explore_batch_norm(net, X):
@@ -126,7 +89,8 @@ def explore_batch_norm(net, X):
         raise ValueError(f"{net} has no batch normalisation in its first layer to look at.")
     if net.config["n_targets"] != 1 or net.embedding is not None:
         raise ValueError(f"{net}: the explorer takes one target and no embedding.")
-    return BatchNormExplorer(
+    return _explorer(
+        "BatchNormExplorer",
         shape=network_shape(net),
         weights=network_weights(net),
         scales={"x": _scale(net.x_scaler), "y": _scale(net.y_scaler)},
@@ -204,7 +168,7 @@ def playground(setting=""):
     price = few.y.to_numpy()[order, 0]
     x = [[int(a), round(float(b), 4)] for a, b in zip(area, latitude, strict=True)]
     houses = {"x": x, "y": [round(float(p), 3) for p in price]}
-    return Playground(setting=setting, houses=houses)
+    return _explorer("Playground", setting=setting, houses=houses)
 
 
 def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names=None):
@@ -256,7 +220,8 @@ def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names
         lines = [_frames(name, table, x, over, column) for name, column in values.items()]
         pictures = [_picture(label, log, lines)]
     places, moments = (sorted(table[column].unique()) for column in (x, over))
-    return Replay(
+    return _explorer(
+        "Replay",
         x={"label": words[x], "names": [f"{place:g}" for place in places]},
         over=words[over],
         frames=[float(moment) for moment in moments],
