@@ -87,10 +87,34 @@ def test_a_sample_has_no_row_twice_and_repeats_with_its_seed(houses):
     assert len(load_king_county(21_419)) == 21_419
 
 
-@pytest.mark.parametrize("n", [0, -1, 21_420, 2.5, "10"])
-def test_an_impossible_sample_size_is_refused(n):
-    with pytest.raises(ValueError, match="n"):
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "n=0 rows were asked for, but King County house sales has 21419"),
+        (-1, "n=-1 rows.*Choose n from 1 to 21419"),
+        (21_420, "n=21420 rows"),
+        (2.5, r"n must be a whole number, not 2\.5"),
+        ("10", "n must be a whole number, not '10'"),
+    ],
+)
+def test_an_impossible_sample_size_is_refused(n, words):
+    with pytest.raises(ValueError, match=words):
         load_king_county(n)
+
+
+def test_throws_are_decided_by_their_seed():
+    first, again, other = (make_projectile(50, seed=seed) for seed in (3, 3, 4))
+    pd.testing.assert_frame_equal(first.X, again.X)
+    pd.testing.assert_frame_equal(first.y, again.y)
+    assert not np.isclose(first.X, other.X).any()
+    pd.testing.assert_frame_equal(make_projectile(50).X, make_projectile(50, seed=0).X)
+
+
+def test_throws_fill_their_ranges():
+    throws = make_projectile(2000).X
+    assert (throws.min() >= [5, 10, 0, 0]).all()
+    assert (throws.max() <= [40, 80, 0.05, 20]).all()
+    assert np.allclose(throws.mean(), [22.5, 45, 0.025, 10], rtol=0.05)
 
 
 def test_tecator_is_complete():
@@ -168,6 +192,23 @@ def test_log_target(tiny):
         tiny.log_target()
     with pytest.raises(ValueError, match=r"exactly one target.*water"):
         load_tecator().log_target()
+
+
+def test_units_and_name_stay_through_every_step(tiny):
+    area = {"area": "ft²", "price": "US$"}
+    for part in (tiny.select("area"), tiny.rows([0, 2]), *split(tiny, 0, 0.3, 0.5)):
+        assert {name: part.units[name] for name in area} == area
+        assert part.name == "Tiny <houses>"
+    assert tiny.log_target().units | tiny.units == tiny.log_target().units
+    pure = Dataset(tiny.X, tiny.y, {"area": "ft²", "lat": "", "price": ""}, "pure")
+    assert pure.log_target().units["log_price"] == ""
+
+
+def test_dates_stay_with_their_rows(houses):
+    part = houses.rows([7, 3]).select("lat").log_target()
+    assert part.dates.tolist() == houses.dates.iloc[[7, 3]].tolist()
+    for part in split(houses, 0):
+        assert part.dates.index.equals(part.X.index)
 
 
 def test_tables_must_fit_together(tiny):
@@ -257,6 +298,14 @@ def test_the_split_by_time_never_looks_ahead(houses):
     assert abs(len(test) / len(houses) - 0.2) < 1e-3
     with pytest.raises(ValueError, match="split by time"):
         split_by_time(load_tecator())
+
+
+def test_rows_of_one_day_keep_their_order_in_the_split_by_time():
+    frame = pd.DataFrame({"a": np.arange(200.0)})
+    days = pd.Series(pd.to_datetime(["2015-01-02", "2015-01-01"] * 100))
+    whole = Dataset(frame, frame.rename(columns={"a": "b"}), {"a": "", "b": ""}, "ties", days)
+    together = np.concatenate([part.X["a"] for part in split_by_time(whole)])
+    assert together.tolist() == [*range(1, 200, 2), *range(0, 200, 2)]
 
 
 @pytest.mark.parametrize("shares", [(0, 0.1), (1, 0.1), (-0.1, 0.1), (0.2, 1), (0.2, -0.1)])

@@ -74,6 +74,11 @@ class TestMembers:
         fit(net[1], X, Y, epochs=1)
         assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
+    @pytest.mark.parametrize("training", [True, False])
+    def test_a_member_is_in_the_ensembles_mode(self, training):
+        member = ensemble({}).train(training)[1]
+        assert {module.training for module in member.modules()} == {training}
+
     def test_indices(self):
         net = ensemble({})
         assert_same_weights(net[-1], net[2], 0)

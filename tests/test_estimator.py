@@ -1,9 +1,12 @@
 """DeepRegressor: at home in scikit-learn."""
 
+import math
+
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
@@ -13,13 +16,24 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import regression_lib.training as training
-from regression_lib import KC4, EnsembleNet, RegressionNet, load_king_county, make_projectile, split
+from regression_lib import (
+    KC4,
+    EnsembleNet,
+    RegressionNet,
+    fit,
+    load_king_county,
+    make_projectile,
+    split,
+)
 from regression_lib.estimator import EXPECTED_FAILED_CHECKS, DeepRegressor
 
 QUICK = {"hidden": (16, 16), "epochs": 20, "random_state": 0}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1 * RNG.normal(size=300)
+
+
+ROUNDING = "check_methods_subset_invariance"  # of float32, which this check does not expect
 
 
 def quick(**options):
@@ -32,11 +46,24 @@ def quick(**options):
         quick(n_members=2, batch_norm=True, numeric_embedding=None),
         quick(validation_fraction=0, residual=True, optimizer="adam"),
     ],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
-    xfail_strict=False,  # rounding errors are within the check's tolerance on some processors
+    # Strictly, by pytest's settings: whoever mends such a check takes it off the list.
+    expected_failed_checks=lambda _: {
+        name: why for name, why in EXPECTED_FAILED_CHECKS.items() if name != ROUNDING
+    },
 )
 def test_scikit_learns_own_checks(estimator, check):
+    if check.func.__name__ == ROUNDING:
+        pytest.skip("fails or not by the processor: a test of its own has float32's tolerance")
     check(estimator)
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_no_row_is_predicted_otherwise_for_its_neighbours(n_members):
+    model = quick(n_members=n_members, batch_norm=True, epochs=2).fit(X, Y)
+    alone = np.concatenate([model.predict(X[i : i + 1]) for i in range(50)])
+    assert model.predict(X)[:50] == pytest.approx(alone, rel=1e-5, abs=1e-6)
+    order = RNG.permutation(300)
+    assert model.predict(X[order]) == pytest.approx(model.predict(X)[order], rel=1e-5, abs=1e-6)
 
 
 class TestLearning:
@@ -73,10 +100,25 @@ class TestLearning:
         assert far.mean() > 3 * std.mean()
 
     def test_members_differ_in_start_and_batches(self):
-        model = quick(n_members=3, validation_fraction=0).fit(X, Y)
+        options = {"numeric_embedding": None, "epochs": 2, "batch_size": 32}
+        model = quick(n_members=3, validation_fraction=0, **options).fit(X, Y)
         assert isinstance(model.net_, EnsembleNet)
-        assert len(set(model.net_.config["seed"])) == 3
-        assert isinstance(quick().fit(X, Y).net_, RegressionNet)
+        seeds = model.net_.config["seed"]
+        assert len(set(seeds)) == 3
+        by_hand = {}
+        for name, seed in {"own batches": seeds, "the same batches": seeds[0]}.items():
+            net = EnsembleNet(3, 3, hidden=(16, 16), batch_norm=False, seed=seeds)
+            settings = {"epochs": 2, "batch_size": 32, "lr": 3e-3, "weight_decay": 0.1}
+            fit(net, X, Y[:, None], seed=seed, **settings)
+            by_hand[name] = net.predict_members(X)
+        assert np.array_equal(model.net_.predict_members(X), by_hand["own batches"])
+        others = by_hand["the same batches"]
+        assert np.array_equal(others[0], by_hand["own batches"][0])
+        assert not np.allclose(others[1:], by_hand["own batches"][1:], atol=1e-3)
+
+    def test_one_member_is_a_plain_network(self):
+        assert isinstance(quick(epochs=1).fit(X, Y).net_, RegressionNet)
+        assert not isinstance(quick(epochs=1).fit(X, Y).net_, EnsembleNet)
 
     def test_sample_weight_moves_the_fit(self):
         both = np.where(np.arange(300) % 2, 1.0, -1.0)  # two opinions about equal rows
@@ -141,6 +183,21 @@ class TestLearning:
         model.set_params(batch_size=4096)
         assert model._training(rows, [0], None)["epochs"] == 2000
 
+    @pytest.mark.parametrize(
+        ("rows", "size"), [(160, 16), (255, 16), (272, 17), (2032, 127), (2048, 128), (2064, 128)]
+    )
+    def test_an_auto_batch_is_a_sixteenth_within_16_and_128(self, rows, size):
+        X, y = RNG.normal(size=(rows, 1)), RNG.normal(size=rows)
+        options = {"hidden": (1,), "batch_norm": True, "epochs": 1, "numeric_embedding": None}
+        net = DeepRegressor(validation_fraction=0, **options).fit(X, y).net_
+        assert net.layers[0].norm.num_batches_tracked == math.ceil(rows / size)
+
+    def test_held_out_rows_do_not_count_for_the_auto_batch(self):
+        X, y = RNG.normal(size=(544, 1)), RNG.normal(size=544)
+        options = {"hidden": (1,), "batch_norm": True, "epochs": 1, "numeric_embedding": None}
+        net = DeepRegressor(validation_fraction=0.5, **options).fit(X, y).net_
+        assert net.layers[0].norm.num_batches_tracked == 16  # of 17 rows, of 272
+
 
 class TestAtHome:
     def test_frames_and_their_names(self):
@@ -181,6 +238,12 @@ class TestAtHome:
         assert quick().fit(X, Y).predict(X).shape == (300,)
         assert quick().fit(X, Y[:, None]).predict(X).shape == (300, 1)
 
+    def test_predictions_are_float64(self):
+        single, several = quick(epochs=1).fit(X, Y), quick(epochs=1, n_members=2).fit(X, Y)
+        assert single.net_.head.weight.dtype == torch.float32
+        assert single.predict(X).dtype == several.predict(X).dtype == np.float64
+        assert [part.dtype for part in several.predict(X, return_std=True)] == [np.float64] * 2
+
     def test_random_state(self):
         same = [quick(random_state=seed).fit(X, Y).predict(X) for seed in (3, 3, 4)]
         assert np.array_equal(same[0], same[1])
@@ -202,6 +265,12 @@ class TestAtHome:
         assert model.predict(X).shape == (300, 2)
         model.set_params(hidden=(4,)).fit(X, Y)  # another network: a new start
         assert model.net_.config["hidden"] == [4]
+
+    def test_warm_start_with_another_number_of_members_starts_anew(self):
+        model = quick(warm_start=True, epochs=1)
+        for n_members in (1, 3, 2, 1):
+            model.set_params(n_members=n_members).fit(X, Y)
+            assert model.net_.config.get("n_members", 1) == n_members
 
     @pytest.mark.parametrize("n_members", [1, 2])
     def test_joblib(self, tmp_path, n_members):

@@ -108,6 +108,23 @@ def test_residual_adds_the_input_where_widths_agree():
     torch.testing.assert_close(layer(h), h + torch.relu(layer.norm(layer.linear(h))))
 
 
+def test_xavier_draws_evenly_within_its_bound():
+    net = RegressionNet(60, hidden=(90,), init="xavier", batch_norm=False)
+    weights, bound = net.layers[0].linear.weight.detach(), (6 / (60 + 90)) ** 0.5
+    assert 0.99 * bound < weights.abs().max() <= bound
+    assert weights.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
+    assert not net.layers[0].linear.bias.any()
+    assert not net.head.bias.any()
+
+
+def test_kaiming_draws_normally_for_relu():
+    net = RegressionNet(60, hidden=(90,), init="kaiming", batch_norm=False)
+    weights = net.layers[0].linear.weight.detach()
+    assert weights.std().item() == pytest.approx((2 / 60) ** 0.5, rel=0.02)
+    assert weights.abs().max() > 3 * weights.std()
+    assert not net.layers[0].linear.bias.any()
+
+
 @pytest.mark.parametrize("init", ["default", "xavier", "kaiming", "post"])
 def test_seeds_decide_the_weights_and_nothing_else(init):
     torch.manual_seed(11)

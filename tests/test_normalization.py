@@ -1,5 +1,7 @@
 """The hand-written BatchNorm is torch's; the looking and the folding change nothing."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -92,8 +94,25 @@ def test_layer_statistics_in_the_order_of_the_pass_and_without_a_trace():
     norms = frame[frame.kind == "BatchNorm1d"]
     assert (norms["mean"] < 1e-5).all()
     assert norms["sd"].to_numpy() == pytest.approx(1, abs=0.01)
-    assert frame["large"].between(0, 1).all()
+    assert frame["large"].iloc[0] > 0.3  # the linear layer's outputs of inputs of size 10
+    assert (frame["large"][frame.kind == "Tanh"] == 0).all()
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_layer_statistics_by_hand():
+    x = torch.tensor([[1.0, -3.0], [3.0, -7.0]])
+    row = layer_statistics(torch.nn.Sequential(torch.nn.Identity()), x).iloc[0]
+    assert row[["layer", "kind", "units"]].tolist() == ["0", "Identity", 2]
+    assert row["mean"] == 5  # the units' means are 2 and −5
+    assert row.sd == pytest.approx(1.5)  # their standard deviations, of just these rows, 1 and 2
+    assert row.large == 0.75  # 3, −3 and −7
+
+
+@pytest.mark.parametrize(("bound", "share"), [(0.5, 1), (2.9, 0.75), (3, 0.25), (7, 0)])
+def test_large_is_what_lies_beyond_the_bound_on_either_side(bound, share):
+    x = torch.tensor([[1.0, -3.0], [3.0, -7.0]])
+    frame = layer_statistics(torch.nn.Sequential(torch.nn.Identity()), x, bound)
+    assert frame.large.tolist() == [share]
 
 
 @pytest.mark.parametrize("options", [{}, {"residual": True}, {"linear_bias": True}])
@@ -117,6 +136,19 @@ def test_fold_pair_in_double_precision():
     norm(linear(torch.randn(30, 5, dtype=torch.float64)))
     x = torch.randn(7, 5, dtype=torch.float64)
     torch.testing.assert_close(fold_pair(linear, norm)(x), norm.eval()(linear(x)))
+
+
+def test_folding_leaves_the_network_as_it_was():
+    torch.manual_seed(0)
+    net, x = RegressionNet(3, hidden=(8, 8)), torch.randn(50, 3)
+    net(x * 2 + 1)
+    before = copy.deepcopy(net)
+    fold_batch_norm(net)
+    assert net.training
+    assert repr(net) == repr(before)
+    assert net.config == before.config
+    assert net.state_dict().keys() == before.state_dict().keys()
+    assert torch.equal(net.eval()(x), before.eval()(x))
 
 
 def test_nothing_to_fold_is_said():

@@ -1,5 +1,6 @@
 """fit: what it reaches, what it refuses, and what an interruption cannot take away."""
 
+import copy
 import math
 import os
 import signal
@@ -11,6 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn.functional import mse_loss
+from torch.optim import SGD, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 import regression_lib.training as training
 from regression_lib import (
@@ -23,6 +27,7 @@ from regression_lib import (
 )
 
 SMALL = {"epochs": 4, "batch_size": 32}
+STANDSTILL = 1e-30  # a learning rate that leaves every weight as it is
 
 
 def data(n_rows=200, n_targets=1, seed=0):
@@ -42,6 +47,11 @@ def weights(network):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def squares(network, X, y):
+    """The squared errors of the standardised target, row by row."""
+    return ((y - network.predict(X)) / network.y_scaler.scale.numpy()) ** 2
 
 
 class TestLearning:
@@ -88,6 +98,64 @@ class TestLearning:
         assert network.head.weight.dtype == torch.float64
 
 
+class TestTheLoop:
+    def test_it_takes_the_steps_of_torchs_own_optimizer_and_schedule(self):
+        X, y = data(40)
+        network = net(batch_norm=False).double()
+        peer = copy.deepcopy(network)
+        options = {"lr": 0.02, "weight_decay": 0.1, "epochs": 10, "batch_size": 40}
+        fit(network, X, y, **options)
+        x, z = (torch.as_tensor((v - v.mean(0)) / v.std(0)) for v in (X, y))
+        optimizer = AdamW(peer.parameters(), lr=0.02, weight_decay=0.1)
+        schedule = OneCycleLR(optimizer, 0.02, total_steps=10, cycle_momentum=False)
+        for _ in range(10):
+            optimizer.zero_grad()
+            mse_loss(peer.standardized(x), z).backward()
+            optimizer.step()
+            schedule.step()
+        torch.testing.assert_close(network.standardized(x), peer.standardized(x))
+
+    @pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+    def test_the_rate_of_an_epoch_is_torchs_at_its_last_step(self, schedule):
+        history = fit(net(), *data(100), epochs=10, batch_size=32, lr=0.02, schedule=schedule)
+        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.02)
+        if schedule == "one_cycle":
+            scheduler = OneCycleLR(optimizer, 0.02, total_steps=40)
+        else:
+            scheduler = CosineAnnealingLR(optimizer, T_max=40)
+        expected = []
+        for _ in range(40):
+            expected.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step() if len(expected) < 40 else None
+        assert history.frame.lr.tolist() == pytest.approx(expected[3::4])
+        if schedule == "one_cycle":
+            assert history.frame.lr[2] == pytest.approx(0.02)  # the peak, after 30 %
+            assert history.frame.lr[9] == pytest.approx(4e-6 * 0.02)
+
+    @pytest.mark.parametrize("n_rows", [33, 40])  # a batch of 32, and one of 1 or 8
+    def test_the_training_loss_is_the_mean_over_all_rows(self, n_rows):
+        X, y = data(n_rows)
+        network = net(batch_norm=False).double()
+        history = fit(network, X, y, epochs=2, batch_size=32, lr=STANDSTILL)
+        mean = squares(network, X, y).mean()
+        assert history.frame.train_loss.tolist() == pytest.approx([mean, mean])
+
+    def test_a_last_batch_of_one_row_is_left_out_for_batch_norm(self):
+        network = net()
+        history = fit(network, *data(33), epochs=2, batch_size=32)
+        assert np.isfinite(history.frame.train_loss).all()
+        assert network.layers[0].norm.num_batches_tracked == 2  # one an epoch
+
+    def test_the_validation_loss_is_the_mean_over_more_rows_than_go_at_once(self):
+        X, y = data(3 * training.AT_ONCE // 2 + 7, seed=3)
+        y[-100:] *= 10
+        network = net()
+        history = fit(network, *data(40), validation=(X, y), epochs=1, lr=STANDSTILL)
+        mean = squares(network, X, y).mean()
+        assert history.frame.validation_loss[0] == pytest.approx(mean, rel=1e-4)
+
+
 class TestHistory:
     def test_the_frame(self):
         history = fit(net(), *data(), validation=0.25, **SMALL)
@@ -110,8 +178,8 @@ class TestHistory:
         held = data(60, seed=5)
         network = net(hidden=(64, 64))
         history = fit(network, X, y, validation=held, epochs=60, lr=0.03, batch_size=20)
-        z = (held[1] - network.predict(held[0])) / network.y_scaler.scale.numpy()
-        assert (z**2).mean() == pytest.approx(history.frame.validation_loss.min(), rel=1e-4)
+        best = history.frame.validation_loss.min()
+        assert squares(network, *held).mean() == pytest.approx(best, rel=1e-4)
         assert history.best_epoch < 60
 
     def test_patience(self):
@@ -148,8 +216,8 @@ class TestAgain:
         with pytest.raises(StopIteration):
             fit(network, *data(), validation=data(seed=3), callback=look, epochs=9)
         assert [number for number, _ in seen] == [1, 2, 3]
-        z = (data(seed=3)[1] - network.predict(data(seed=3)[0])) / network.y_scaler.scale.numpy()
-        assert (z**2).mean() == pytest.approx(min(loss for _, loss in seen), rel=1e-4)
+        best = min(loss for _, loss in seen)
+        assert squares(network, *data(seed=3)).mean() == pytest.approx(best, rel=1e-4)
 
 
 class TestSampleWeight:
@@ -203,6 +271,23 @@ class TestReproducible:
         assert torch.equal(torch_state, torch.get_rng_state())
         assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
 
+    def test_the_seed_of_the_shuffling_alone_matters(self):
+        a, b, c = net(), net(), net()
+        for network, seed in [(a, 1), (b, 1), (c, 2)]:
+            fit(network, *data(), validation=data(seed=3), seed=seed, **SMALL)
+        assert same(weights(a), weights(b))
+        assert not np.allclose(a.predict(data()[0]), c.predict(data()[0]), rtol=1e-3)
+
+    def test_the_seed_of_the_held_out_rows_alone_matters(self):
+        """The scales are those of the rows that are left to train on, in whatever order."""
+        means = []
+        for seed in (1, 1, 2):
+            network = net()
+            fit(network, *data(), validation=0.5, seed=seed, epochs=1, batch_size=200)
+            means.append(network.x_scaler.mean)
+        assert torch.equal(means[0], means[1])
+        assert not torch.allclose(means[0], means[2], rtol=1e-2)
+
     def test_the_input_is_left_as_it_was(self):
         X, y = data()
         before = X.copy(), y.copy()
@@ -228,21 +313,25 @@ def interrupt_after(monkeypatch, epochs):
 
 class TestInterruption:
     def test_ctrl_c_keeps_the_best_weights_and_the_history(self, monkeypatch):
-        whole = net()
-        fit(whole, *data(), validation=data(seed=3), epochs=9)
-        interrupt_after(monkeypatch, 5)
-        network = net()
-        history = fit(network, *data(), validation=data(seed=3), epochs=9)
+        interrupt_after(monkeypatch, 40)
+        network, held = net(hidden=(64, 64)), data(60, seed=5)
+        options = {"epochs": 60, "lr": 0.03, "batch_size": 20}
+        history = fit(network, *data(60), validation=held, **options)
         assert history.stopped == "interrupted"
-        assert len(history.rows) == 5
+        assert len(history.rows) == 40
         assert not network.training
-        assert np.isfinite(network.predict(data()[0])).all()
+        assert history.best_epoch < 40  # so the best weights are not simply the last
+        best = history.frame.validation_loss.min()
+        assert squares(network, *held).mean() == pytest.approx(best, rel=1e-4)
 
     def test_a_real_sigint(self, tmp_path):
         """The process gets SIGINT in the middle of a long training and ends with a model."""
         code = """
             import numpy as np, pathlib, signal, threading, time
             from regression_lib import RegressionNet, fit
+
+            # A parent that ignores SIGINT (nohup, a shell's background job) hands that down.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
             def press_ctrl_c():
                 while not pathlib.Path("run").exists():
@@ -331,15 +420,31 @@ class TestInterruption:
             ({"lr": 0.5}, r"lr=0\.003 \(now 0\.5\)"),
             ({"epochs": 9}, r"epochs=4 \(now 9\)"),
             ({"X": data(seed=8)[0]}, "rows="),
+            ({"y": data(seed=8)[1]}, "rows="),
+            ({"validation": data(40, seed=8)}, "rows="),
+            ({"validation": None}, "rows="),
             ({"net": net(activation="tanh")}, "network="),
         ],
     )
     def test_resuming_another_task_is_refused(self, tmp_path, change, words):
         arguments = {"net": net(), "X": data()[0], "y": data()[1], **SMALL}
-        arguments["checkpoint"] = tmp_path / "run"
+        arguments |= {"validation": data(40, seed=3), "checkpoint": tmp_path / "run"}
         fit(**arguments)
         with pytest.raises(ValueError, match=f"another training: .*{words}"):
             fit(**(arguments | {"net": net(), "resume": True} | change))
+
+    def test_the_checkpoint_is_written_before_the_callback_is_called(self, tmp_path):
+        options, seen = {"checkpoint": tmp_path / "run", **SMALL}, []
+
+        def look(history):
+            seen.append(len(history))
+            if seen == [1, 2]:
+                raise StopIteration
+
+        with pytest.raises(StopIteration):
+            fit(net(), *data(), callback=look, **options)
+        fit(net(), *data(), callback=look, resume=True, **options)
+        assert seen == [1, 2, 3, 4]  # the second epoch was not lost
 
     def test_a_foreign_checkpoint_is_refused_and_runs_nothing(self, tmp_path):
         class Bomb:
@@ -457,13 +562,6 @@ def test_names_come_from_a_frame():
     assert network.feature_names == ("a", "b", "c")
     fit(network, X, y, **SMALL)
     assert network.feature_names is None
-
-
-def test_a_last_batch_of_one_row_is_left_out():
-    history = fit(net(), *data(33), epochs=2, batch_size=32)
-    assert np.isfinite(history.frame.train_loss).all()
-    plain = net(batch_norm=False)
-    fit(plain, *data(33), epochs=2, batch_size=32)  # without BatchNorm all rows train
 
 
 def test_progress_is_off_unless_asked_for(capsys):

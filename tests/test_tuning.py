@@ -9,9 +9,12 @@ import textwrap
 import joblib
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
+import torch
 
 import regression_lib.training as training
+import regression_lib.tuning as tuning
 from regression_lib import (
     KC4,
     DeepRegressor,
@@ -24,7 +27,8 @@ from regression_lib import (
     search,
     split,
 )
-from regression_lib.tuning import default_space
+from regression_lib.history import History, Row
+from regression_lib.tuning import LRSweep, default_space
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -69,10 +73,38 @@ class TestSweep:
         net = RegressionNet(4, hidden=(32, 32), batch_norm=False)
         sweep = lr_sweep(net, train, validation=valid, epochs=4, batch_size=64)
         assert 1e-3 < sweep.best_lr < 0.5
+        loss = sweep.frame.set_index("lr").validation_loss
+        assert loss[sweep.best_lr] == loss.min()
         low, high = sweep.valley
-        assert low <= sweep.best_lr <= high
-        loss = sweep.frame.validation_loss
+        assert (loss[low:high] <= 1.1 * loss.min()).all()
         assert loss.iloc[0] > 2 * loss.min()
+
+    @pytest.mark.parametrize(
+        ("losses", "valley"),
+        [
+            ([1.2, 1.1, 1.0, 1.05, 1.1001], (2, 4)),  # from exactly 10 % on either side
+            ([1.0, 1.2, 1.05], (1, 1)),  # what lies beyond a ridge is another valley
+            ([1.0, 1.0, 1.0], (1, 3)),
+            ([np.nan, 1.3, 1.0, np.nan], (3, 3)),
+        ],
+    )
+    def test_the_valley_is_what_stays_within_ten_per_cent_around_the_best(self, losses, valley):
+        lrs = [1.0, 2.0, 3.0, 4.0, 5.0][: len(losses)]
+        sweep = LRSweep(pd.DataFrame({"lr": lrs, "validation_loss": losses}), History())
+        assert sweep.valley == valley
+        assert sweep.best_lr == lrs[np.nanargmin(losses)]
+
+    def test_a_seed_that_is_lost_is_not_left_out_of_the_mean(self, monkeypatch):
+        losses = [[0.5, 0.7], [0.1, np.nan]]  # by rate and seed
+        rows = [Row(1, k, loss, loss, 0.1, 1.0) for k, loss in enumerate(np.ravel(losses))]
+        monkeypatch.setattr(tuning, "fit", lambda *_, **__: History(rows, n_members=4))
+        net = RegressionNet(3, hidden=(4,))
+        sweep = lr_sweep(net, X, Y, validation=HELD, lrs=[1e-3, 1e-2], n_seeds=2)
+        for column in ("train_loss", "validation_loss"):
+            assert sweep.frame[column].tolist() == pytest.approx([0.6, np.nan], nan_ok=True)
+        assert sweep.frame.validation_sd[0] == pytest.approx(0.1 * 2**0.5)
+        assert sweep.frame.diverged.tolist() == [0, 0.5]
+        assert sweep.best_lr == 1e-3
 
     def test_rates_that_diverge_are_reported_and_leave_the_others_alone(self):
         net = RegressionNet(3, hidden=(8,), batch_norm=False)
@@ -136,8 +168,43 @@ class TestSearch:
         found = search(X, Y, n_trials=10, baseline=False, **(OPTIONS | {"space": bad_after_eight}))
         states = found.frame.state.tolist()
         assert states[8:] == ["pruned", "pruned"]
-        assert (found.frame.epochs[8:] < 5).all()
+        assert found.frame.epochs[8:].tolist() == [3, 3]  # not in the first epochs
         assert found.frame.loss[8:].isna().all()
+
+    def test_trials_are_pruned_by_their_validation_loss(self):
+        """On rows that contradict the training rows, whoever learns is worse."""
+
+        def learns_after_eight(trial):
+            return {"hidden": [8], "lr": 1e-2 if trial.number >= 8 else 1e-9}
+
+        options = OPTIONS | {"space": learns_after_eight, "validation": (X[:50], -Y[:50])}
+        found = search(X, Y, n_trials=9, baseline=False, **options)
+        assert found.frame.state.tolist() == ["complete"] * 8 + ["pruned"]
+        assert min(found.study.trials[8].intermediate_values.values()) > 1
+
+    def test_a_trial_is_judged_by_its_best_epoch(self):
+        contrary = OPTIONS | {"validation": (X[:50], -Y[:50]), "space": lambda _: {"hidden": [8]}}
+        (trial,) = search(X, Y, n_trials=1, baseline=False, **contrary).study.trials
+        losses = list(trial.intermediate_values.values())
+        assert len(losses) == 4
+        assert trial.value == min(losses) == losses[0] < losses[-1]
+
+    def test_its_seed_is_that_of_every_training(self):
+        fixed = OPTIONS | {"space": lambda _: {"hidden": [8]}}
+        found = [search(X, Y, n_trials=2, seed=seed, **fixed) for seed in (5, 6)]
+        assert [one.best_params["random_state"] for one in found] == [5, 6]
+        losses = [set(one.frame.loss) for one in found]
+        assert [len(values) for values in losses] == [1, 1]  # each trial is the same training
+        assert losses[0] != losses[1]
+
+    def test_threads_are_given_back(self):
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            search(X, Y, n_trials=1, baseline=False, **OPTIONS)
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(before)
 
     def test_a_trial_that_diverges_is_no_end(self):
         def wild(trial):
