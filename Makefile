@@ -8,20 +8,26 @@ PEERS := .venv-bench
 COURSE ?= coursework
 GRADING = PYTHONPATH=coursework $(BIN)/python -m grading --course $(COURSE)
 
-.PHONY: help book pdf serve test lab notebooks release grade accuracy speed grading-speed lint lock clean
+.PHONY: help book pdf serve test quick lab notebooks release grade accuracy speed grading-speed
+.PHONY: lint types mutants lock wheelhouse install-cells clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
 
-$(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	@touch $@
+# What to install from, if not from pip's own index; README says more.
+export TORCH WHEELHOUSE
+ADDRESS = $(BIN)/python -c 'import pathlib, sys; print(pathlib.Path(sys.argv[1]).resolve().as_uri())'
+
+$(READY): requirements.txt requirements-torch.txt pyproject.toml tools/set_up.py $(if $(TORCH),asked)
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. Install Python" \
+	  "3.11 or newer, or name one that you have: make PYTHON=python3.12"; exit 1; }
+	@"$(PYTHON)" tools/set_up.py
+
+.PHONY: asked
+asked:
 
 book: $(READY)   ## build the book; warnings are errors
 	$(BIN)/jupyter-book build . -W -n --keep-going -q
-	@echo "The book is built: file://$(CURDIR)/$(PAGE)   (or: make serve; as a zip in _build)"
+	@echo "The book is built: $$($(ADDRESS) $(PAGE))   (or: make serve; as a zip in _build)"
 
 pdf: $(READY)    ## print the whole book to a PDF; needs Chromium or Chrome
 	$(BIN)/python tools/make_pdf.py
@@ -32,6 +38,11 @@ serve: book      ## serve the built book on this machine alone
 
 test: $(READY)   ## unit tests, every notebook, the built book in a browser
 	$(BIN)/python -m pytest
+
+# Pytest's own options without the notebooks, which they would run. Two files at a time.
+QUICK := -o addopts= -p no:nbval -n2 --dist=loadfile --strict-markers -q -m "not slow"
+quick: $(READY)  ## the fast tests of the library and the tools, while you work
+	$(BIN)/python -m pytest $(QUICK) tests --ignore=tests/browser
 
 lab: $(READY)    ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab book
@@ -49,8 +60,8 @@ accuracy: $(READY)   ## measure the accuracy table anew (minutes)
 	$(BIN)/python benchmarks/accuracy.py
 
 $(PEERS)/.ready: benchmarks/requirements.txt pyproject.toml
-	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	"$(PYTHON)" tools/set_up.py --into $(PEERS) --only-torch
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check --requirement $<
 	@touch $@
 
 speed: $(PEERS)/.ready  ## measure speed and memory beside peers, in their own environment
@@ -62,8 +73,21 @@ grading-speed: $(READY)  ## measure the grading beside nbgrader's own (minutes)
 lint: $(READY)   ## style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check regression_lib tests benchmarks tools book/_ext coursework --exclude "*.ipynb"
 
-lock:            ## pin the newest environment that pyproject.toml allows
-	$(PYTHON) tools/lock.py
+types: $(READY)  ## the annotations of the library, checked
+	$(BIN)/mypy
+
+mutants: $(READY)  ## change the library in small ways, and see whether a test notices
+	$(BIN)/python tools/mutate.py
+
+lock: $(READY)   ## pin what pyproject.toml asks for; UPGRADE=--upgrade moves every pin
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --constraint requirements-torch.txt \
+	  --output-file requirements.txt pyproject.toml
+
+wheelhouse: $(READY)  ## download every package into wheelhouse/, for a school without internet
+	$(BIN)/python tools/set_up.py --fill wheelhouse
+
+install-cells: $(READY)  ## write the notebooks' first code cell, after the public address changed
+	$(BIN)/python tools/save_notebooks.py --install
 
 clean:           ## remove what was built
 	rm -rf _build .pytest_cache $(PEERS)

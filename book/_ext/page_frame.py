@@ -14,14 +14,21 @@ SHOWN = {"torch": "PyTorch", "numpy": "NumPy", "scikit-learn": "scikit-learn"}
 LONGEST = 200  # characters; search engines and cards show no more
 
 
+def library_version(root=ROOT):
+    """Return what `regression_lib.__version__` says, without importing PyTorch for it."""
+    text = (root / "regression_lib" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "(.+)"$', text, re.M)[1]
+
+
 def verified_versions(root=ROOT):
     """Return what the outputs were verified with, as the repository's own pins say it."""
-    text = (root / "requirements.txt").read_text(encoding="utf-8")
+    files = [root / "requirements-torch.txt", root / "requirements.txt"]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     pins = dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.M))
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     oldest = project["requires-python"].removeprefix(">=")  # the tests run on it, and on newer
     versions = [f"Python {oldest}", *(f"{SHOWN[name]} {pins[name]}" for name in SHOWN)]
-    return ", ".join([*versions, f"regression_lib {project['version']}"])
+    return ", ".join([*versions, f"regression_lib {library_version(root)}"])
 
 
 def description(doctree):

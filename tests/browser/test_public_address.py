@@ -22,7 +22,7 @@ def public(tmp_path_factory):
     source = tmp_path_factory.mktemp("public")
     for name in ("book", "regression_lib"):
         shutil.copytree(ROOT / name, source / name)
-    for name in ("_toc.yml", "pyproject.toml", "requirements.txt"):
+    for name in ("_toc.yml", "pyproject.toml", "requirements.txt", "requirements-torch.txt"):
         shutil.copy(ROOT / name, source)
     config = (ROOT / "_config.yml").read_text(encoding="utf-8")
     line = f"repository: {{url: {REPOSITORY}}}\n"
