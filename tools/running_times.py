@@ -25,6 +25,7 @@ def measured(path):
     """One row of the table, as a dict; time and memory are None before a notebook was saved."""
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = [cell for cell in code if "install" not in cell.metadata.get("tags", [])]
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     return {
         "title": prose.split("\n")[0].lstrip("# "),

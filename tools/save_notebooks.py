@@ -6,12 +6,15 @@ execution, versions of the kernel, the pieces in which a stream arrives. Each fi
 into the chapter's opening line, time and memory into its metadata, rounded, so that they change
 only when it matters. The two pages that are made from the notebooks are written at the end.
 
-Once `_config.yml` names the public repository (`repository: {url: …}`), each notebook begins with
-a cell that fetches the library from there wherever it is missing, as on Colab.
+Each notebook begins with a cell for those who have the notebook alone, as on Colab: it says how to
+get the library. Once the environment variable `REPOSITORY_URL` or `_config.yml` names the public
+repository (`repository: {url: …}`), it installs the library from there instead. `--install` sets
+this cell without running anything.
 """
 
 import argparse
 import json
+import os
 import re
 import sys
 import threading
@@ -29,17 +32,22 @@ from regression_lib.course.explorer import Explorer
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CONFIG = BOOK.parent / "_config.yml"
-INSTALL = """\
-# Where the course's library is missing, as on Colab, fetch it first.
-import importlib.util
-import subprocess
-import sys
+MISSING = """\
+# This page uses the course's library. Where it is missing, as on Colab:
+from importlib.util import find_spec
 
-if importlib.util.find_spec("regression_lib") is None:
-    source = "regression-lib[explore] @ git+{url}"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", source]
-    subprocess.run(command, check=True)
-    importlib.invalidate_caches()"""
+if find_spec("regression_lib") is None:
+"""
+FETCH = """\
+    %pip install --quiet "regression-lib[explore] @ git+{url}"
+"""
+EXPLAIN = """\
+    raise ModuleNotFoundError(
+        "regression_lib is missing. Get the whole course from where you "
+        "found this page, and type `make lab` in its folder, or on "
+        "Windows `py tools/set_up.py`. Its README.md says more."
+    )
+"""
 RUNNING_TIME = re.compile(r"(?<=\*\*Running time\*\* )[^.]*(?=\.)")
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -76,24 +84,38 @@ class Memory(threading.Thread):
 
 
 def repository():
-    """The public repository's address in `_config.yml`, or None."""
+    """The public repository's address, from the environment or from `_config.yml`, or None."""
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    return config.get("repository", {}).get("url")
+    return os.environ.get("REPOSITORY_URL") or config.get("repository", {}).get("url")
 
 
-def set_install_cell(notebook, url):
-    """Put the cell that fetches the library behind the opening; without a url take it out."""
-    cells = [c for c in notebook.cells if "install" not in c.metadata.get("tags", [])]
-    if url:
-        cell = nbformat.v4.new_code_cell(INSTALL.format(url=url), metadata={"tags": ["install"]})
-        cells.insert(1, cell)
+def install_source(url):
+    """The code of the first cell: fetch the library from the url, or without one say what to do."""
+    return MISSING + (FETCH.format(url=url) if url else EXPLAIN).rstrip()
+
+
+def is_install(cell):
+    return "install" in cell.metadata.get("tags", [])
+
+
+def set_install_cell(notebook, url, stem):
+    """Put the cell that fetches or explains behind the opening, and count the runs anew."""
+    cells = [cell for cell in notebook.cells if not is_install(cell)]
+    cell = nbformat.v4.new_code_cell(install_source(url), id=f"{stem}-install".replace("_", "-"))
+    cell.metadata["tags"] = ["install", "remove-cell"]  # a page of the book does without
+    cells.insert(1, cell)
     notebook.cells = cells
+    code = (cell for cell in cells if cell.cell_type == "code")
+    for count, cell in enumerate(code, start=1):
+        for part in (cell, *cell.outputs):
+            if "execution_count" in part:
+                part["execution_count"] = count
 
 
 def run(path):
     """Execute one notebook from the top; the notebook, its seconds and its megabytes."""
     notebook = nbformat.read(path, as_version=4)
-    set_install_cell(notebook, repository())
+    set_install_cell(notebook, repository(), path.stem)
     start = time.perf_counter()
     client = NotebookClient(
         notebook,
@@ -110,7 +132,7 @@ def run(path):
 
 def tidy(notebook, stem, seconds, megabytes):
     """Fix what means nothing, move the figures' texts, note the costs."""
-    for number, cell in enumerate(notebook.cells):
+    for number, cell in enumerate(c for c in notebook.cells if not is_install(c)):
         cell["id"] = f"{stem}-{number:02d}".replace("_", "-")
         if cell.cell_type == "code":
             _move_alt_text(cell)
@@ -196,13 +218,22 @@ def renew(path):
     nbformat.write(notebook, path)
 
 
+def point(path):
+    """Write a notebook back with the first cell that the address of today asks for."""
+    notebook = nbformat.read(path, as_version=4)
+    set_install_cell(notebook, repository(), path.stem)
+    nbformat.write(notebook, path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="all of the book by default")
     parser.add_argument("--explorers", action="store_true", help="renew their code, run nothing")
+    parser.add_argument("--install", action="store_true", help="set the first cell, run nothing")
     options = parser.parse_args()
+    treat = renew if options.explorers else point if options.install else save
     for path in options.notebooks or sorted(BOOK.glob("*.ipynb")):
-        (renew if options.explorers else save)(path)
+        treat(path)
     ledger.main()
     running_times.main()
 

@@ -1,9 +1,11 @@
 """What a book with a public address has more: buttons, an address for each page, a site map.
 
-All of it follows from one line of `_config.yml`, `repository: {url: https://github.com/…}`, and
-none of it appears without. The theme's buttons ask nobody before they are pressed.
+All of it follows from one line of `_config.yml`, `repository: {url: https://github.com/…}`, or from
+the environment variable `REPOSITORY_URL`, and none of it appears without. The theme's buttons ask
+nobody before they are pressed.
 """
 
+import os
 from pathlib import Path
 from urllib.parse import urljoin, urlparse
 from xml.sax.saxutils import escape
@@ -29,9 +31,10 @@ def pages_address(repository):
 
 
 def add_address(app, config):
-    repository = config.html_theme_options.get("repository_url")
+    configured = config.html_theme_options.get("repository_url")
+    repository = os.environ.get("REPOSITORY_URL") or configured
     if repository not in (None, "", NOT_OURS):
-        config.html_theme_options |= BUTTONS
+        config.html_theme_options |= BUTTONS | {"repository_url": repository}
         config.html_baseurl = config.html_baseurl or pages_address(repository)
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import public_address
 import pytest
@@ -104,3 +105,12 @@ def test_every_icon_is_in_the_cut_fonts(public):
 @pytest.mark.parametrize("url", ["https://github.com/Ann/x", "https://github.com/Ann/x.git/"])
 def test_pages_address_follows_from_the_repository(url):
     assert public_address.pages_address(url) == "https://ann.github.io/x/"
+
+
+def test_the_environment_names_the_repository_for_one_build(monkeypatch):
+    monkeypatch.setenv("REPOSITORY_URL", REPOSITORY)
+    config = SimpleNamespace(html_theme_options={"repository_url": ""}, html_baseurl="")
+    public_address.add_address(None, config)
+    assert config.html_theme_options["repository_url"] == REPOSITORY
+    assert config.html_theme_options["use_repository_button"]
+    assert config.html_baseurl == ADDRESS
