@@ -1,9 +1,14 @@
 """The gate that every number passes on its way into a network.
 
 Most accidents with networks are accidents with their input, and PyTorch reports them late or not
-at all: one NaN spoils the running statistics of batch normalisation for ever.
+at all: one NaN spoils the running statistics of batch normalisation for ever. So whatever holds
+the numbers (a frame of pandas, polars or pyarrow, an array, a tensor, a list), nothing passes
+here that is missing, infinite, no number, or under another column's name.
+
+Where scikit-learn has words for what is wrong, they are used.
 """
 
+import datetime
 import sys
 from decimal import Decimal
 from numbers import Real
@@ -11,74 +16,179 @@ from numbers import Real
 import numpy as np
 import torch
 
+NUMBERS = "biuf"  # NumPy's kinds of real numbers, booleans included
 
-def as_matrix(values, what, columns=None, dtype=np.float64):
+
+def as_matrix(values, what, columns=None, dtype=np.float64, *, copy=True):
     """Turn a table of any kind into a matrix of finite numbers, or say why it is none.
 
     Parameters
     ----------
     values : DataFrame, array, tensor or nested list, shape (n_rows, n_columns)
-        Numbers; booleans count as 0 and 1.
+        Numbers; booleans count as 0 and 1. A frame may be one of pandas, polars, pyarrow, or
+        whatever else narwhals knows.
     what : str
         What the table is called in an error, e.g. ``"X"``.
     columns : int or tuple of str, optional
         How many columns it must have, or their names in order. Names are compared where the
-        table has some (a DataFrame); otherwise only their number.
+        table has some; otherwise only their number.
     dtype : numpy dtype
         Of the result.
+    copy : bool
+        Whether the result must be free to be written to; else it may be `values` itself.
 
     Returns
     -------
     numpy.ndarray, shape (n_rows, n_columns)
-        A fresh copy that may be written to.
 
     Raises
     ------
     TypeError
-        If a value is no real number: text, a date, a category, a complex number.
+        If a value is no number: text, a date, a category.
     ValueError
         If the shape is wrong, the table is empty, a column is missing or stands elsewhere, or a
-        value is NaN, infinite, or too large for `dtype`.
+        value is missing, NaN, infinite, complex, or too large for `dtype`.
     """
-    table = _as_array(values, what)
-    names = list(values.columns) if _is_frame(values) else None
+    names = column_names(values, what)
+    frame = _as_frame(values, what)
+    table = _as_array(values, what) if frame is None else frame
     _check_shape(table.shape, what)
     if columns is not None:
         _check_columns(table.shape, names, columns, what)
-    if names is None:
-        named = isinstance(columns, (tuple, list))
-        names = list(columns) if named else list(range(table.shape[1]))
-    numbers = _only_numbers(table, names, what)
+    labels = _labels(values, names, columns, table.shape[1])
+    numbers = _only_numbers(table, labels, what) if frame is None else _columns(frame, labels, what)
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
-        matrix = np.array(numbers, dtype=dtype, order="C")
-    _check_finite(matrix, numbers, names, what)
+        matrix = np.array(numbers, dtype, order="C", copy=copy or None)
+    check_finite(matrix, numbers, labels, what)
     return matrix
 
 
-def _is_frame(values):
-    pandas = sys.modules.get("pandas")  # who holds a frame has loaded pandas, which takes long
-    return pandas is not None and isinstance(values, pandas.DataFrame)
+def as_vector(values, what):
+    """Turn a column of any kind (series, array, tensor or list) into finite numbers.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_rows,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        Those of `as_matrix`; or if there is more than one dimension.
+    """
+    series = _as_series(values)
+    if series is not None:
+        return as_matrix(series.to_frame().to_native(), what)[:, 0]
+    column = _as_array(values, what)
+    if column.ndim != 1:
+        raise ValueError(f"{what} must have one dimension, but its shape is {column.shape}")
+    return as_matrix(column[:, None], what)[:, 0]
+
+
+def is_column(values, what):
+    """Whether values of any kind have one dimension only, as a series has."""
+    if hasattr(values, "shape"):
+        return len(values.shape) == 1
+    return _as_series(values) is not None or (
+        _as_frame(values, what) is None and _as_array(values, what).ndim == 1
+    )
+
+
+def column_names(values, what="X"):
+    """The names of a table's columns, or of a series as the only one; None where it has none.
+
+    Names are texts. A frame whose columns are merely numbered has none, as in scikit-learn.
+
+    Raises
+    ------
+    TypeError
+        If some names are texts and others are not.
+    """
+    series = _as_series(values)
+    if series is not None:
+        return (series.name,) if isinstance(series.name, str) and series.name else None
+    names = _raw_names(values)
+    texts = [isinstance(name, str) for name in names]
+    if any(texts) and not all(texts):
+        raise TypeError(
+            f"{what} has column names that are no text: {names[texts.index(False)]!r}. "
+            f"Feature names are only supported if all of them are strings, e.g. "
+            f"{what}.columns = {what}.columns.astype(str)."
+        )
+    return tuple(names) if any(texts) else None
+
+
+def _raw_names(values):
+    if isinstance(values, np.ndarray):  # the quick way for the most frequent kind of table
+        return []
+    if hasattr(values, "schema") and hasattr(values.schema, "names") and hasattr(values, "column"):
+        return list(values.schema.names)  # pyarrow, whose Table.columns holds the columns
+    names = getattr(values, "columns", None)
+    return [] if names is None or callable(names) else list(names)
+
+
+def _as_series(values):
+    if isinstance(values, (np.ndarray, torch.Tensor, list, tuple)):
+        return None
+    import narwhals as nw
+
+    if nw.dependencies.is_into_series(values):
+        return nw.from_native(values, series_only=True)
+    return None
+
+
+def _as_frame(values, what):
+    """A frame of any library as one of narwhals, or None if it is no frame."""
+    if isinstance(values, (np.ndarray, torch.Tensor, list, tuple)):
+        return None
+    # Loaded when used: who holds a frame has loaded what is slow to load already.
+    import narwhals as nw
+
+    if hasattr(values, "__arrow_c_array__") and hasattr(values, "num_columns"):
+        return nw.from_arrow(values, backend="pyarrow")  # a RecordBatch
+    if not nw.dependencies.is_into_dataframe(values):
+        if nw.dependencies.is_into_lazyframe(values):
+            raise TypeError(f"{what} is lazy ({type(values).__name__}). Pass {what}.collect().")
+        return None
+    names = _raw_names(values)
+    twice = sorted({name for name in names if names.count(name) > 1}, key=str)
+    if twice:
+        raise ValueError(f"{what} has columns twice: {twice}. Give each column its own name.")
+    return nw.from_native(values, eager_only=True)
+
+
+def _columns(frame, labels, what):
+    """A frame as float64, missing values as NaN; or an error that names what is no number."""
+    native = frame.to_native()
+    if all(getattr(kind, "kind", "O") in NUMBERS for kind in getattr(native, "dtypes", "O")):
+        return native.to_numpy()  # of pandas, and held as NumPy holds it: nothing to translate
+    import narwhals as nw
+
+    numbers = np.empty(frame.shape)
+    for position, (column, name) in enumerate(zip(frame.iter_columns(), labels, strict=True)):
+        if column.dtype.is_numeric() or column.dtype == nw.Boolean:
+            numbers[:, position] = column.cast(nw.Float64).to_numpy()
+        elif isinstance(column.dtype, (nw.Categorical, nw.Enum)):
+            refuse(what, name, 0, column.to_list()[0])
+        else:
+            values = np.array([*column.to_list(), None], dtype=object)[:-1, None]
+            numbers[:, [position]] = _only_numbers(values, [name], what)
+    return numbers
 
 
 def _as_array(values, what):
-    """Unwrap frames, tensors and lists into one NumPy array of any type."""
-    if _is_frame(values):
-        for position, kind in enumerate(values.dtypes):
-            if kind == "category" and len(values):
-                _refuse(what, values.columns[position], 0, values.iloc[0, position])
-        return values.to_numpy()
+    """Unwrap tensors, lists and masked arrays into one NumPy array of any type."""
+    if isinstance(values, (list, tuple)) and len(values):
+        if all(isinstance(row, torch.Tensor) for row in values):
+            values = torch.stack([row.detach() for row in values])
+        elif any(isinstance(row, np.ma.MaskedArray) for row in values):
+            values = np.ma.array(values)  # np.asarray would uncover what is masked
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         values = values.to_dense() if values.layout != torch.strided else values
         return values.double().numpy() if values.dtype == torch.bfloat16 else values.numpy()
-    if hasattr(values, "toarray"):  # SciPy's sparse matrices
-        raise TypeError(f"{what} is sparse ({type(values).__name__}). Pass {what}.toarray().")
-    no_table = values is None or isinstance(values, (str, bytes, dict, set))
-    if no_table or hasattr(values, "target_names"):
-        raise TypeError(
-            f"{what} must be a table of numbers (DataFrame, array, tensor or list of rows), "
-            f"not {type(values).__name__}. Of a Dataset, pass its X or its y."
-        )
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in NUMBERS:
+        return values.astype(float).filled(np.nan)
+    _check_kind(values, what)
     try:
         array = np.asarray(values)
     except ValueError:
@@ -89,12 +199,24 @@ def _as_array(values, what):
     return np.asarray(values, dtype=object) if array.dtype.kind in "US" else array
 
 
+def _check_kind(values, what):
+    """Refuse what NumPy would turn into something that is no table."""
+    if hasattr(values, "toarray"):  # SciPy's sparse matrices
+        raise TypeError(f"{what} is sparse ({type(values).__name__}). Pass {what}.toarray().")
+    no_table = values is None or isinstance(values, (str, bytes, dict, set))
+    if no_table or hasattr(values, "target_names") or hasattr(values, "__dataframe__"):
+        raise TypeError(
+            f"{what} must be a table of numbers (DataFrame, array, tensor or list of rows), "
+            f"not {type(values).__name__}. Of a Dataset, pass its X or its y."
+        )
+
+
 def _check_shape(shape, what):
     if len(shape) < 2:
         raise ValueError(
             f"{what} must have two dimensions, rows and columns, but its shape is {shape}. "
             f"Reshape your data: .reshape(-1, 1) if it is one column of many rows, "
-            f".reshape(1, -1) if it is one row of many columns (of a pandas Series, take "
+            f".reshape(1, -1) if it is one row of many columns (of a Series, take "
             f".to_numpy() first)."
         )
     if len(shape) > 2:
@@ -103,15 +225,16 @@ def _check_shape(shape, what):
             f"Flatten each row first: .reshape(len({what}), -1)."
         )
     if 0 in shape:
+        lacking = "row(s) (n_samples=0)" if shape[0] == 0 else "feature(s)"
         raise ValueError(
-            f"{what} is empty: its shape is {shape}. At least one row and one column are needed."
+            f"{what} is empty: it has 0 {lacking} (shape={shape}) while a minimum of 1 is required."
         )
 
 
 def _check_columns(shape, names, columns, what):
     expected = columns if isinstance(columns, int) else len(columns)
     if names is not None and not isinstance(columns, int):
-        _check_names(names, list(columns), what)
+        _check_names(names, columns, what)
     if shape[1] != expected:
         listed = "" if isinstance(columns, int) else f": {shorten(map(str, columns), 20)}"
         raise ValueError(
@@ -122,73 +245,105 @@ def _check_columns(shape, names, columns, what):
 
 def _check_names(names, expected, what):
     """Refuse other names, and the right names in another order: swapping them is no small thing."""
-    if names == expected:
+    if list(names) == list(expected):
         return
+    unseen = [name for name in names if name not in expected]
     missing = [name for name in expected if name not in names]
-    extra = [name for name in names if name not in expected]
-    if missing or extra:
-        problem = f"lacks the columns {missing}" if missing else f"has unknown columns {extra}"
-        problem += f" and has unknown columns {extra}" if missing and extra else ""
-    elif len(names) != len(expected):
-        problem = f"has columns twice: {sorted({n for n in names if names.count(n) > 1}, key=str)}"
-    else:
-        problem = f"has its columns in another order: {shorten(map(str, names), 20)}"
+    problems = [
+        f"Feature names unseen at fit time:{_listed(unseen)}" if unseen else "",
+        f"Feature names seen at fit time, yet now missing:{_listed(missing)}" if missing else "",
+    ]
+    if not unseen and not missing:
+        problems = [
+            "Feature names must be in the same order as they were in fit.\n"
+            f"{what} has its columns in another order: {shorten(names, 20)}\n"
+        ]
     raise ValueError(
-        f"{what} {problem}. Expected are: {shorten(map(str, expected), 20)}. "
-        f"Select them by name, {what}[[...]], in that order."
+        f"{what}: The feature names should match those that were passed during fit.\n"
+        f"{''.join(problems)}Expected are: {shorten(expected, 20)}. "
+        f"Select them by name, e.g. {what}[[...]] in pandas, in that order."
     )
 
 
-def _only_numbers(table, names, what):
+def _listed(names):
+    """The first few names as scikit-learn lists them, a line each."""
+    more = "- ...\n" if len(names) > 5 else ""
+    return "\n" + "".join(f"- {name}\n" for name in sorted(names)[:5]) + more
+
+
+def _labels(values, names, columns, n_columns):
+    """What the columns are called in an error."""
+    if names is None and isinstance(columns, (tuple, list)):
+        names = columns
+    own = _raw_names(values)
+    return list(names or (own if len(own) == n_columns else range(n_columns)))
+
+
+def _only_numbers(table, labels, what):
     """Let real numbers through; name the first value that is none."""
-    if table.dtype.kind in "biuf":
+    if table.dtype.kind in NUMBERS:
         return table
     if table.dtype.kind != "O":  # dates, complex numbers, records
-        _refuse(what, names[0], 0, table[0, 0])
-    from pandas import NA
-
+        refuse(what, labels[0], 0, table[0, 0])
+    pandas = sys.modules.get("pandas")  # who holds its NA has loaded it
+    missing = (None, getattr(pandas, "NA", None), np.ma.masked)
     numbers = np.empty(table.shape)
     for (row, column), value in np.ndenumerate(table):
         if isinstance(value, (Real, Decimal, np.bool_)):
             numbers[row, column] = value
-        elif value is None or value is NA:
+        elif any(value is mark for mark in missing):
             numbers[row, column] = np.nan
         else:
-            _refuse(what, names[column], row, value)
+            refuse(what, labels[column], row, value)
     return numbers
 
 
-def _refuse(what, name, row, value):
+def refuse(what, name, row, value):
+    """Raise the error that says why a value is no real number, and what to do."""
     if isinstance(value, (complex, np.complexfloating)):
-        advice = "Complex data not supported: pass .real and .imag as two columns."
-    elif hasattr(value, "isoformat") or isinstance(value, (np.datetime64, np.timedelta64)):
+        raise ValueError(
+            f"Complex data not supported: column {name!r} of {what} holds {value!r} in row {row}. "
+            f"Pass .real and .imag as two columns."
+        )
+    dates = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+    if isinstance(value, dates) or hasattr(value, "isoformat"):
         advice = "Turn dates into a number first, e.g. the months since a fixed day."
+    elif isinstance(value, torch.Tensor):
+        advice = "Stack tensors into one, e.g. torch.stack(rows)."
     else:
         advice = (
-            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder "
-            "(or pd.to_numeric, if it is a number written as text)."
+            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder (or with "
+            "to_numeric, if it is a number written as text)."
         )
+        if not isinstance(value, str):
+            advice += " In Python's words, an argument must be a string or a real number."
     raise TypeError(
         f"{what} must hold real numbers, but column {name!r} holds {value!r} "
         f"({type(value).__name__}) in row {row}. {advice}"
     )
 
 
-def _check_finite(matrix, numbers, names, what):
+def check_finite(matrix, numbers, labels, what, rows=None):
+    """Refuse what is missing, infinite, or has become infinite on its way from `numbers`.
+
+    `rows` are the numbers of the rows, where these are not all or not in order.
+    """
     bad = ~np.isfinite(matrix)
     if not bad.any():
         return
     row, column = np.argwhere(bad)[0]
-    value = numbers[row, column]
+    value = float(numbers[row, column])
+    place = f"row {row if rows is None else rows[row]}, column {labels[column]!r}"
     if np.isfinite(value):
         raise ValueError(
-            f"{what} holds {value!r} in row {row}, column {names[column]!r}, which is too large "
-            f"for {matrix.dtype}. Scale the column, e.g. to thousands."
+            f"{what} holds {value!r} in {place}, which is too large for {matrix.dtype}. "
+            f"Scale the column, e.g. to thousands."
         )
+    kind = "NaN" if np.isnan(value) else f"infinity or a value too large for {matrix.dtype!r}"
     raise ValueError(
-        f"{what} holds {bad.sum()} values that are NaN or infinity, the first in row {row}, "
-        f"column {names[column]!r}: {value}. Leave out such rows, or fill them in, e.g. with "
-        f"sklearn's SimpleImputer."
+        f"Input {what} contains {kind}. {bad.sum()} values are missing or not finite, the first "
+        f"in {place}: {value}. Leave out such rows, or fill them in, e.g. with sklearn's "
+        f"SimpleImputer."
     )
 
 

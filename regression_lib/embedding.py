@@ -8,8 +8,11 @@ Source: Gorishniy, Rubachev & Babenko (2022), "On Embeddings for Numerical Featu
 Deep Learning", arXiv:2203.05556, section 3.2.
 """
 
+import numpy as np
 import torch
 from torch import nn
+
+AT_ONCE = 2**22  # numbers that are looked at together: it bounds the memory
 
 
 class PiecewiseLinear(nn.Module):
@@ -36,7 +39,7 @@ class PiecewiseLinear(nn.Module):
         self.n_bins = list(n_bins)
         self.n_outputs = len(n_bins) + sum(n_bins)
         column = torch.arange(len(n_bins), device="cpu").repeat_interleave(counts)
-        self.register_buffer("column", column)  # whose bin it is
+        self.register_buffer("column", column, persistent=False)  # whose bin it is
         self.register_buffer("left", torch.zeros(sum(n_bins)))
         self.register_buffer("width", torch.full((sum(n_bins),), torch.inf))
         self.register_buffer("mean", torch.zeros(sum(n_bins)))
@@ -44,14 +47,18 @@ class PiecewiseLinear(nn.Module):
 
     def set(self, x):
         """Put the borders where x, shape (n_rows, n_features), has its values."""
-        columns = x.cpu().double().T
         lefts, widths = self.left.split(self.n_bins), self.width.split(self.n_bins)
-        for column, n_bins, left, width in zip(columns, self.n_bins, lefts, widths, strict=True):
-            borders = borders_of(column, n_bins)
+        for k, (n_bins, left, width) in enumerate(zip(self.n_bins, lefts, widths, strict=True)):
+            borders = borders_of(x[:, k].cpu().double(), n_bins)
             # Where many rows share a value, quantiles coincide: the bins left over stay 0.
             left[: len(borders) - 1] = borders[:-1]
             width[: len(borders) - 1] = borders.diff()
-        self.mean.copy_(self._shares(x.to(self.left)).mean(0))
+        # A million rows become some hundred columns each: so a part of them at a time, and a sum
+        # of so many digits that the parts leave no trace in it.
+        total = torch.zeros(len(self.left), dtype=torch.float64)
+        for part in x.split(max(1, AT_ONCE // self.n_outputs)):
+            total += self._shares(part.to(self.left)).cpu().double().sum(0)
+        self.mean.copy_(total / len(x))
         self.is_set.fill_(True)
 
     def forward(self, x):
@@ -66,4 +73,5 @@ def borders_of(column, n_bins):
     values = column.unique()
     if len(values) <= n_bins + 1:
         return values
-    return torch.quantile(column, torch.linspace(0, 1, n_bins + 1).to(column)).unique()
+    shares = np.linspace(0, 1, n_bins + 1)  # NumPy's quantile takes any number of rows
+    return torch.from_numpy(np.quantile(column.numpy(), shares)).unique()

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from regression_lib.network import RegressionNet, count_of, seed_of
+from regression_lib.network import NAMES, RegressionNet, count_of, seed_of
 
 SHARED = ("x_scaler.", "y_scaler.", "embedding.")  # one for all members; the rest is K-fold
 
@@ -126,19 +126,40 @@ class EnsembleNet(RegressionNet):
         return self.config["n_members"]
 
     def __getitem__(self, k):
-        """Member k as a plain network with weights of its own: later training leaves it alone."""
-        if not -len(self) <= k < len(self):
-            raise IndexError(f"there is no member {k}: the ensemble has {len(self)}")
+        """Member k as a plain network, or those of a slice as an ensemble.
+
+        Either has weights of its own: later training leaves it alone.
+
+        Raises
+        ------
+        IndexError
+            If there is no such member.
+        TypeError
+            If `k` is neither a whole number nor a slice.
+        """
+        several = isinstance(k, slice)
+        numbers = range(len(self))[k] if several else [self._number(k)]
+        if not numbers:
+            raise IndexError(f"no member is left in {k}: the ensemble has {len(self)}")
         with torch.device("meta"):
-            member = RegressionNet(**self._member_config(k))
+            config = self.config | {"seed": [self.config["seed"][i] for i in numbers]}
+            config |= {"n_members": len(numbers)}
+            net = EnsembleNet(**config) if several else RegressionNet(**self._member_config(k))
         weights = {
-            name: (tensor if name.startswith(SHARED) else tensor[k]).detach().clone()
+            name: (tensor if name.startswith(SHARED) else tensor[numbers if several else k]).clone()
             for name, tensor in self.state_dict().items()
         }
-        member.load_state_dict(weights, assign=True)
-        for name in ("feature_names", "target_names", "units"):
-            setattr(member, name, getattr(self, name))
-        return member.train(self.training)
+        net.load_state_dict(weights, assign=True)
+        for name in (*NAMES, "units"):
+            setattr(net, name, getattr(self, name))
+        return net.train(self.training)
+
+    def _number(self, k):
+        if isinstance(k, bool) or not hasattr(k, "__index__"):
+            raise TypeError(f"a member is asked for by a whole number or a slice, not by {k!r}")
+        if not -len(self) <= k < len(self):
+            raise IndexError(f"there is no member {k}: the ensemble has {len(self)}")
+        return k
 
     def standardized(self, x):
         """From standardised inputs to standardised targets: the part that is trained.

@@ -11,8 +11,9 @@ import warnings
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from regression_lib.checks import as_matrix, as_vector, column_names, is_column
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.network import RegressionNet, count_of
 from regression_lib.rows import as_pair
@@ -31,6 +32,9 @@ EXPECTED_FAILED_CHECKS = {
 }
 
 
+MOST_BINS = (
+    2**15
+)  # of all features together: each bin has a weight for each unit of the first layer
 NETWORK_OPTIONS = ("hidden", "activation", "batch_norm", "residual", "numeric_embedding")
 
 
@@ -51,7 +55,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         Cut each feature into `n_bins` pieces at its quantiles (Gorishniy et al. 2022,
         arXiv:2203.05556).
     n_bins : int
-        At most; a feature with few values has fewer.
+        At most; a feature with few values has fewer, and all features together have 32,768.
     n_members : int
         Networks that differ in their initial weights and their batches, trained as one; the
         prediction is their mean (Lakshminarayanan et al. 2017, arXiv:1612.01474).
@@ -71,7 +75,9 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         Stop after so many epochs without a better validation loss.
     warm_start : bool
         Let `fit` go on from the weights and scales of the last `fit`, unless the number of
-        targets or an option of the network has changed (the bins stay those of the first).
+        targets or an option of the network has changed (the bins stay those of the first). The
+        same rows are held out as before, whatever `random_state` is by then, provided that they
+        are given again: no row that was trained on becomes one to judge by.
     random_state : int, RandomState instance or None
         Of the initial weights, the batches and the held-out rows.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
@@ -147,13 +153,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array or frame, shape (n_rows, n_features)
+        X : frame (pandas, polars, pyarrow), array or tensor, shape (n_rows, n_features)
         y : array, series or frame, shape (n_rows,) or (n_rows, n_targets)
         sample_weight : array, shape (n_rows,), optional
             How much each row counts, at least 0.
         validation : (X, y), optional
             Rows to find the best epoch by, instead of a share held out at random: later sales,
-            say, or other towns.
+            say, or other towns. Within a Pipeline these rows do not pass the steps before:
+            transform them yourself, or use `validation_fraction`.
         callback : callable, optional
             Called with the `History` after each epoch.
 
@@ -167,37 +174,52 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             For input that cannot be trained on, or an option out of range, with its value.
         FloatingPointError
             When the loss becomes NaN or infinite.
+        KeyboardInterrupt
+            On Ctrl-C, when the best weights so far have been kept: `predict` works.
+
+        Notes
+        -----
+        Whatever else is raised, the estimator is as it was before.
         """
         again = self.warm_start and hasattr(self, "net_")
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2, reset=not again
-        )
-        y = np.asarray(y, dtype=float)
-        one_target, y = y.ndim == 1, _columns(y)
+        names = column_names(X)
+        X = self._known(X) if again else as_matrix(X, "X", copy=False)
+        if y is None:
+            raise ValueError("DeepRegressor requires y to be passed, but the target y is None")
+        target_names, one_target, y = column_names(y, "y"), is_column(y, "y"), _columns(y)
         random = check_random_state(self.random_state)
         n_members = count_of("n_members", self.n_members)
-        seeds = random.randint(np.iinfo(np.int32).max, size=n_members).tolist()
         again = again and self._is_of(self.net_, y.shape[1])
+        seeds = random.randint(np.iinfo(np.int32).max, size=n_members).tolist()
+        seeds = self._seeds if again else seeds
         # What fails leaves the estimator as it was: so another network until all is well.
         net = copy.deepcopy(self.net_) if again else self._network(X, y.shape[1], seeds)
-        training = self._training(len(X), seeds, validation)
+        net.feature_names, net.target_names = names or net.feature_names, target_names
+        training = self._training(_number_of_rows(X, sample_weight), seeds, validation)
         history = fit(net, X, y, sample_weight=sample_weight, callback=callback, **training)
-        if history.stopped == "interrupted":
-            if len(history) == 0:
-                raise KeyboardInterrupt
-            warnings.warn(f"interrupted after {len(history)} epochs", stacklevel=2)
-        if hasattr(self, "feature_names_in_"):  # so that a saved `net_` asks for them by name
-            net.feature_names = tuple(self.feature_names_in_)
-        self.net_, self.history_, self.n_iter_ = net, history, len(history)
-        self.n_outputs_, self._one_target = y.shape[1], one_target
+        if len(history) > 0:
+            self._keep(net, history, names, one_target, seeds)
+        if history.stopped == "interrupted":  # what has called us is to end as well
+            raise KeyboardInterrupt
         return self
+
+    def _keep(self, net, history, names, one_target, seeds):
+        """All that `fit` learns, at once."""
+        self.net_, self.history_, self.n_iter_ = net, history, len(history)
+        self.n_features_in_, self.n_outputs_ = net.config["n_features"], net.config["n_targets"]
+        self._one_target, self._seeds = one_target, seeds
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     def predict(self, X, return_std=False):
         """Predict the targets, in their own units.
 
         Parameters
         ----------
-        X : array or frame, shape (n_rows, n_features)
+        X : frame (pandas, polars, pyarrow), array or tensor, shape (n_rows, n_features)
+            If it has column names, and those trained on had some, they must agree.
         return_std : bool
             Return as well how far the members disagree: their standard deviation.
 
@@ -207,22 +229,45 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If `return_std` is asked of a single network.
+        TypeError, ValueError
+            If X cannot be predicted for (see `RegressionNet.predict`), or `return_std` is asked
+            of a single network.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
+        X = self._known(X)
         if not return_std:
             return self._as_y(self.net_.predict(X))
         if not isinstance(self.net_, EnsembleNet):
             raise ValueError("one network has no spread: return_std needs n_members=2 or more")
         return tuple(map(self._as_y, self.net_.predict(X, return_std=True)))
 
+    def _known(self, X):
+        """X as a matrix of the columns that were trained on."""
+        names, known = column_names(X), getattr(self, "feature_names_in_", None)
+        me = type(self).__name__
+        if names is None and known is not None:
+            warnings.warn(
+                f"X does not have valid feature names, but {me} was fitted with feature names",
+                stacklevel=3,
+            )
+        elif names is not None and known is None:
+            warnings.warn(
+                f"X has feature names, but {me} was fitted without feature names", stacklevel=3
+            )
+        X = as_matrix(X, "X", columns=None if known is None else tuple(known), copy=False)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {me} is expecting {self.n_features_in_} "
+                f"features as input"
+            )
+        return X
+
     def _network(self, X, n_targets, seeds):
         options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         if self.numeric_embedding is not None:
+            most = min(count_of("n_bins", self.n_bins), max(1, MOST_BINS // X.shape[1]))
             gaps = [len(np.unique(column)) - 1 for column in X.T]
-            options["n_bins"] = [min(max(gap, 1), count_of("n_bins", self.n_bins)) for gap in gaps]
+            options["n_bins"] = [min(max(gap, 1), most) for gap in gaps]
         if self.n_members == 1:
             return RegressionNet(X.shape[1], n_targets, seed=seeds[0], **options)
         return EnsembleNet(self.n_members, X.shape[1], n_targets, seed=seeds, **options)
@@ -241,9 +286,15 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(f"validation_fraction must be in [0, 1), got {share}")
         if validation is not None:
             X_held, y_held = as_pair(validation)
-            validation = validate_data(self, X_held, reset=False), _columns(y_held)
+            column = is_column(y_held, "validation y")
+            validation = X_held, _columns(y_held, "validation y") if column else y_held
         elif int(n_rows * share) > 0:
             validation, n_train = share, n_rows - int(n_rows * share)
+        elif self.patience is not None:
+            raise ValueError(
+                f"patience={self.patience} needs validation rows to judge by, and "
+                f"validation_fraction={self.validation_fraction} of {n_rows} rows is none"
+            )
         size, epochs = self.batch_size, self.epochs
         if isinstance(size, str) and size == "auto":
             size = min(128, max(16, n_train // 16))
@@ -255,13 +306,12 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             "epochs": epochs,
             "batch_size": size,
             "validation": validation,
-            "patience": None if validation is None else self.patience,
+            "patience": self.patience,
             "seed": seeds if self.n_members > 1 else seeds[0],
             "device": self.device or "cpu",
         }
 
     def _as_y(self, predicted):
-        predicted = predicted.astype(np.float64)
         return predicted[:, 0] if self._one_target else predicted
 
     def __sklearn_is_fitted__(self):
@@ -273,6 +323,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         return tags
 
 
-def _columns(y):
-    y = np.asarray(y, dtype=float)
-    return y[:, None] if y.ndim == 1 else y
+def _columns(y, what="y"):
+    """Targets as a matrix."""
+    column = is_column(y, what)
+    return as_vector(y, what)[:, None] if column else as_matrix(y, what, copy=False)
+
+
+def _number_of_rows(X, sample_weight):
+    """How many rows count."""
+    if sample_weight is None:
+        return len(X)
+    return int(np.count_nonzero(as_vector(sample_weight, "sample_weight")))

@@ -5,6 +5,7 @@ beside the weights, the names and units of the columns, and the configuration th
 So a saved file is a whole model, and loading it runs no code from the file.
 """
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,19 +13,30 @@ import torch
 from torch import nn
 
 from regression_lib.activations import get_activation
-from regression_lib.checks import as_matrix
+from regression_lib.checks import as_matrix, check_finite, shorten
 from regression_lib.embedding import PiecewiseLinear
-from regression_lib.storage import read_model, write_model
+from regression_lib.storage import read_tensors, write_tensors
+
+AT_ONCE = 8192  # rows that pass a network together where no gradient is wanted
+PASSING = 2**23  # and numbers that stand in a layer's input then: it bounds the memory
 
 
 class Scaler(nn.Module):
-    """(x − mean) / scale, column by column, and back; the identity until it is set."""
+    """(x − mean) / scale, column by column, and back; the identity until it is set.
+
+    Means and scales are kept and applied in double precision on the CPU, whatever type and device
+    the network has: of a column that varies by 0.01 around a million, single precision, with its
+    seven digits, would leave nothing.
+    """
 
     def __init__(self, n_columns):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(n_columns))
-        self.register_buffer("scale", torch.ones(n_columns))
+        self.register_buffer("mean", torch.zeros(n_columns, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(n_columns, dtype=torch.float64))
         self.register_buffer("is_set", torch.tensor(False))
+
+    def _apply(self, *_how, **_options):
+        return self  # what moves or casts a network passes its scales by
 
     def set(self, mean, scale):
         """Copy the statistics in; both have shape (n_columns,)."""
@@ -33,10 +45,17 @@ class Scaler(nn.Module):
         self.is_set.fill_(True)
 
     def forward(self, x):
-        return (x - self.mean) / self.scale
+        return self._in_double(x, lambda x, mean, scale: (x - mean) / scale)
 
     def inverse(self, z):
-        return z * self.scale + self.mean
+        return self._in_double(z, lambda z, mean, scale: z * scale + mean)
+
+    def _in_double(self, x, how):
+        if not self.is_set:
+            return x
+        wide = torch.float32 if x.device.type == "mps" else torch.float64  # which mps has not
+        mean, scale = (part.to(x.device, wide) for part in (self.mean, self.scale))
+        return how(x.to(wide), mean, scale).to(x.dtype)
 
 
 class Layer(nn.Sequential):
@@ -62,32 +81,41 @@ class Layer(nn.Sequential):
         return x + z if self.skip else z
 
 
-def _init_xavier(linear):
-    nn.init.xavier_uniform_(linear.weight)
+def _init_default(linear, generator):
+    """PyTorch's own start, which `nn.Linear` draws from the generator of the whole process."""
+    nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=generator)
+    if linear.bias is not None:
+        bound = 1 / math.sqrt(linear.in_features)
+        nn.init.uniform_(linear.bias, -bound, bound, generator=generator)
+
+
+def _init_xavier(linear, generator):
+    nn.init.xavier_uniform_(linear.weight, generator=generator)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
 
 
-def _init_kaiming(linear):
-    nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+def _init_kaiming(linear, generator):
+    nn.init.kaiming_normal_(linear.weight, nonlinearity="relu", generator=generator)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
 
 
-def _init_post(linear):
-    nn.init.normal_(linear.weight, mean=0.0, std=0.1)
+def _init_post(linear, generator):
+    nn.init.normal_(linear.weight, mean=0.0, std=0.1, generator=generator)
     if linear.bias is not None:
         nn.init.constant_(linear.bias, -0.2)
 
 
 INITS = {
-    "default": nn.Linear.reset_parameters,
+    "default": _init_default,
     "xavier": _init_xavier,
     "kaiming": _init_kaiming,
     "post": _init_post,
 }
 
 
+NAMES = ("feature_names", "target_names")
 FLAGS = ("batch_norm", "input_norm", "residual", "linear_bias", "standardize")
 
 
@@ -176,17 +204,18 @@ class RegressionNet(nn.Module):
         self.x_scaler, self.y_scaler = Scaler(c["n_features"]), Scaler(c["n_targets"])
         self.embedding = PiecewiseLinear(c["n_bins"]) if c["numeric_embedding"] else None
         n_inputs = self.embedding.n_outputs if self.embedding else c["n_features"]
-        with torch.random.fork_rng(devices=[]):
-            self.input_norm = self._norm(c["n_features"]) if c["input_norm"] else None
-            widths = [n_inputs, *c["hidden"]]
-            self.layers = nn.ModuleList(map(self._layer, widths, c["hidden"]))
-            self.head = self._linear(widths[-1], c["n_targets"], bias=True)
+        self.input_norm = self._norm(c["n_features"]) if c["input_norm"] else None
+        widths = [n_inputs, *c["hidden"]]
+        self.layers = nn.ModuleList(map(self._layer, widths, c["hidden"]))
+        self.head = self._linear(widths[-1], c["n_targets"], bias=True)
+        if not self.head.weight.is_meta:  # there is nothing to fill yet: a file brings the weights
             self._initialize()
 
     def _initialize(self):
-        torch.manual_seed(self.config["seed"])
+        # A generator of its own: networks that are made side by side leave each other alone.
+        generator = torch.Generator(self.head.weight.device).manual_seed(self.config["seed"])
         for linear in [*(layer.linear for layer in self.layers), self.head]:
-            INITS[self.config["init"]](linear)
+            INITS[self.config["init"]](linear, generator)
 
     @classmethod
     def from_post(cls, n_features=4, n_targets=3, **changes):
@@ -209,7 +238,9 @@ class RegressionNet(nn.Module):
         return cls(**(sizes | post | changes))
 
     def _linear(self, n_in, n_out, *, bias):
-        return nn.Linear(n_in, n_out, bias=bias)
+        # Made without values, so that it draws none from the generator of the whole process.
+        linear = nn.Linear(n_in, n_out, bias=bias, device="meta")
+        return linear.to_empty(device=torch.get_default_device())
 
     def _norm(self, width):
         return nn.BatchNorm1d(width, momentum=self.config["bn_momentum"])
@@ -273,23 +304,82 @@ class RegressionNet(nn.Module):
 
         Returns
         -------
-        numpy.ndarray, shape (n_rows, n_targets)
+        numpy.ndarray of float64, shape (n_rows, n_targets)
 
         Raises
         ------
         TypeError, ValueError
-            If X holds text, NaN or infinity, or has other columns than those trained on.
+            If X holds text, NaN or infinity, has other columns than those trained on, or a row so
+            far from all those trained on that no number comes of it.
         """
         return self._predict(X, batch_size)
 
     def _predict(self, X, batch_size):
-        rows = as_matrix(X, "X", columns=self.feature_names or self.config["n_features"])
-        x = torch.as_tensor(rows).to(self.head.weight)
+        known = self.feature_names or self.config["n_features"]
+        rows = as_matrix(X, "X", columns=known, copy=False)
+        size = min(count_of("batch_size", batch_size), self.rows_at_once)
+        parts = [range(len(rows))[start : start + size] for start in range(0, len(rows), size)]
         with evaluating(self), torch.no_grad():
-            if len(x) <= batch_size:
-                return self(x).cpu().numpy()
-            parts = [self(part).cpu().numpy() for part in x.split(batch_size)]
-        return np.concatenate(parts, axis=-2)
+            parts = [self._predict_part(rows[part.start : part.stop], part) for part in parts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+
+    def _predict_part(self, rows, numbers):
+        z = self.standardized(self.inputs(rows, numbers)).cpu().double()
+        predicted = self.y_scaler.inverse(z).numpy()
+        bad = ~np.isfinite(predicted).reshape(-1, *predicted.shape[-2:]).all(axis=(0, 2))
+        if bad.any():
+            self._say_why(rows[bad.argmax()], numbers[bad.argmax()])
+        return predicted
+
+    def _say_why(self, row, number):
+        """Raise the error for a row of which the network makes no finite number."""
+        weights = torch.cat([p.detach().flatten() for p in self.parameters()])
+        if not weights.isfinite().all():
+            raise ValueError(f"the weights of {self!r} hold NaN or infinity: train it anew")
+        z = self.x_scaler(torch.from_numpy(row[None]))[0].abs()
+        far = int(z.argmax())
+        name = self.feature_names[far] if self.feature_names else far
+        raise ValueError(
+            f"row {number} of X gives no finite prediction: column {name!r} holds {row[far]:g}, "
+            f"{z[far]:.3g} standard deviations from the mean of the training rows"
+        )
+
+    def inputs(self, rows, numbers=None):
+        """Standardised inputs as a tensor of the network's type and device.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray of float64, shape (n_rows, n_features)
+        numbers : sequence of int, optional
+            The rows' own numbers, for an error.
+
+        Raises
+        ------
+        ValueError
+            If a number is too large for the network's type, also after it was scaled.
+        """
+        return self._narrowed(rows, self.x_scaler, "X", self.feature_names, numbers)
+
+    def targets(self, rows, numbers=None):
+        """Standardised targets; as `inputs`."""
+        return self._narrowed(rows, self.y_scaler, "y", self.target_names, numbers)
+
+    def _narrowed(self, rows, scaler, what, names, numbers):
+        values = scaler(torch.from_numpy(rows)).to(self.head.weight)
+        if not values.isfinite().all():
+            # NumPy has no bfloat16, whose largest number is that of float32.
+            single = values.dtype == torch.bfloat16
+            shown = values.cpu().float() if single else values.cpu()
+            check_finite(shown.numpy(), rows, names or range(rows.shape[1]), what, numbers)
+        return values
+
+    @property
+    def rows_at_once(self):
+        """How many rows may pass together: wide layers, and many bins, take fewer at a time."""
+        c = self.config
+        first = self.embedding.n_outputs if self.embedding else c["n_features"]
+        widest = max(first, c.get("n_members", 1) * max(c["hidden"], default=1))
+        return max(1, min(AT_ONCE, PASSING // widest))
 
     def summary(self):
         """A table of the layers: `layer`, `shape` of the output, `parameters`; and a total."""
@@ -321,42 +411,75 @@ class RegressionNet(nn.Module):
         )
 
     def save(self, path):
-        """Write the whole model to one safetensors file, or leave the old file as it was."""
-        about = {
-            "kind": type(self).__name__,
-            "config": self.config,
-            "feature_names": self.feature_names,
-            "target_names": self.target_names,
-            "units": self.units,
-        }
-        write_model(path, self.state_dict(), about)
+        """Write the whole model to one safetensors file, or leave the old file as it was.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If names or units that were set by hand do not fit the network.
+        """
+        about = {"config": self.config, "units": self.units}
+        about |= {name: getattr(self, name) for name in NAMES}
+        self._set_names(about)
+        write_tensors(path, type(self).__name__, self.state_dict(), about)
 
     @classmethod
     def load(cls, path):
         """The model that `save` wrote, on the CPU and in eval mode.
 
-        The file holds numbers and names only; none of its content is run.
+        The file holds numbers and names only; none of its content is run, and the model owns its
+        memory: what becomes of the file afterwards does not matter.
 
         Raises
         ------
         FileNotFoundError
         ValueError
-            If the file is cut short, is no model of this library, or is of another version.
+            If the file is cut short or damaged, no model of this library, or of another version.
         """
-        tensors, about = read_model(path)
+        kind, tensors, about = read_tensors(path)
+        if kind != cls.__name__:
+            raise ValueError(f"{path} cannot be read as a {cls.__name__}: use {kind}.load")
         try:
-            if about["kind"] != cls.__name__:
-                raise ValueError(f"it is one of {about['kind']}: use {about['kind']}.load")
-            with torch.device("meta"):  # no memory is taken before the shapes are known to agree
-                net = cls(**about["config"])
-            net.load_state_dict(tensors, assign=True)
-        except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+            return cls._rebuilt(tensors, about)
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise ValueError(f"{path} cannot be read as a {cls.__name__}: {error}") from error
-        for attribute in ("feature_names", "target_names"):
-            names = about[attribute]
-            setattr(net, attribute, names if names is None else tuple(names))
-        net.units = about["units"]
+
+    @classmethod
+    def _rebuilt(cls, tensors, about):
+        config = about["config"]
+        _check_size(config, tensors)
+        with torch.device("meta"):  # no memory is taken before the shapes are known to agree
+            net = cls(**config)
+        if net.config != config:
+            raise ValueError(f"its configuration {config} should be {net.config}")
+        net.to(tensors["head.weight"].dtype)
+        check_tensors(tensors, net.state_dict())
+        net.load_state_dict(tensors, assign=True)
+        net._set_names(about)
         return net.eval()
+
+    def _set_names(self, about):
+        """Take names and units over, or say what is wrong with them."""
+        for which, count in zip(NAMES, ("n_features", "n_targets"), strict=True):
+            names = about[which]
+            fits = names is None or (
+                isinstance(names, (list, tuple))
+                and len(names) == len(set(map(str, names))) == self.config[count]
+                and all(isinstance(name, str) for name in names)
+            )
+            if not fits:
+                raise ValueError(
+                    f"{which} must be None or {self.config[count]} different texts, got {names!r}"
+                )
+            setattr(self, which, names if names is None else tuple(names))
+        units = about["units"]
+        if not isinstance(units, dict) or not all(
+            isinstance(text, str) for pair in units.items() for text in pair
+        ):
+            raise ValueError(f"units must map names to texts, got {units!r}")
+        self.units = units
 
 
 @contextmanager
@@ -371,6 +494,28 @@ def evaluating(net):
     finally:
         for module in training:
             module.training = True
+
+
+def _check_size(config, tensors):
+    """Refuse a configuration of more parts than the file has numbers, before it is built."""
+    parts = [config["n_features"], config["n_targets"], *config["hidden"]]
+    parts += [*(config["n_bins"] or []), config.get("n_members", 1)]
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if not all(type(part) is int and part > 0 for part in parts) or sum(parts) > held:
+        raise ValueError(f"its {held} numbers are not those of its configuration, {config}")
+
+
+def check_tensors(found, expected):
+    """Refuse tensors of other names, shapes or types than those expected."""
+    if found.keys() != expected.keys():
+        odd = sorted(found.keys() ^ expected.keys())
+        raise ValueError(f"it lacks tensors, or has more than it should: {shorten(odd, 6)}")
+    for name, tensor in expected.items():
+        if (found[name].shape, found[name].dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(
+                f"{name} should be {tuple(tensor.shape)} of {tensor.dtype}, and is "
+                f"{tuple(found[name].shape)} of {found[name].dtype}"
+            )
 
 
 def _count(module):

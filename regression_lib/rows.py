@@ -3,34 +3,47 @@
 import numpy as np
 import torch
 
-from regression_lib.checks import as_matrix
+from regression_lib.checks import as_matrix, as_vector, column_names, is_column
 from regression_lib.data import Dataset
+
+BLOCK = 2**22  # numbers that are scaled together: it bounds the memory
+TINY = np.finfo(np.float32).tiny
 
 
 def training_rows(net, X, y, validation, sample_weight, seed, device):
     """Checked and standardised tensors to train on and to judge by: (x, y) or (x, y, weight)."""
-    names, targets, units = None, None, {}
-    if isinstance(X, Dataset):
-        if y is not None:
-            raise TypeError("a Dataset brings its own targets: leave y out")
-        names, targets, units = X.feature_names, X.target_names, X.units
-        X, y = X.X, X.y
-    elif hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
-        names = tuple(X.columns)
-    train = _matrices(net, X, y, "", names)
-    if sample_weight is not None:
-        train = _weighted(*train, sample_weight)
+    X, y, units = unpacked(X, y)
+    # A network that has been trained keeps its names, for which its weights were made.
+    names = (net.feature_names or column_names(X), net.target_names or column_names(y, "y"))
+    x, y = _matrices(net, X, y, "", names)
+    weight = None if sample_weight is None else _weights(sample_weight, len(x))
+    train = np.arange(len(x)) if weight is None else np.flatnonzero(weight)
     held_out = None
-    if isinstance(validation, (float, int)) and not isinstance(validation, bool):
-        train, held_out = _hold_out(train, validation, seed)
+    if is_fraction(validation):
+        train, held = _hold_out(train, validation, seed)
+        held_out = x[held], y[held], None if weight is None else weight[held]
     elif validation is not None:
-        held_out = _matrices(net, *as_pair(validation), "validation ", names)
-    if net.uses_batch_statistics and len(train[0]) < 2:
-        raise ValueError("one row to train on: BatchNorm needs two rows or more in train mode")
+        held_out = (*_matrices(net, *_validation(validation, names[0]), "validation ", names), None)
+    _check_number(train, weight)
     net.to(device)
-    _set_scales(net, *train)
-    net.feature_names, net.target_names, net.units = names, targets, units
-    return _to_tensors(net, *train), held_out and _to_tensors(net, *held_out)
+    _set_scales(net, x, y, weight, train)
+    rows = _to_tensors(net, x, y, weight, train)
+    held_out = held_out and _to_tensors(net, *held_out)
+    net.feature_names, net.target_names, net.units = *names, units or net.units
+    return rows, held_out
+
+
+def unpacked(X, y):
+    """X, y and units of a Dataset, or of the two tables themselves."""
+    if not isinstance(X, Dataset):
+        return X, y, {}
+    if y is not None:
+        raise TypeError("a Dataset brings its own targets: leave y out")
+    return X.X, X.y, {name: unit for name, unit in X.units.items() if isinstance(name, str)}
+
+
+def is_fraction(validation):
+    return isinstance(validation, (float, int)) and not isinstance(validation, bool)
 
 
 def as_pair(validation):
@@ -44,20 +57,30 @@ def as_pair(validation):
     return validation
 
 
-def _weighted(x, y, sample_weight):
-    """The rows that count, with their weights as a column."""
-    weight = np.asarray(sample_weight, dtype=float)
-    if weight.shape != (len(x),):
-        raise ValueError(f"sample_weight has shape {weight.shape}, X has {len(x)} rows")
-    if not np.isfinite(weight).all() or (weight < 0).any():
+def _validation(validation, names):
+    X, y = as_pair(validation)
+    if names is None and column_names(X, "validation X") is not None:
+        raise ValueError(
+            "validation X has column names, X has none, so nobody can tell whether they hold the "
+            "same. Within a Pipeline, X has passed the steps before and validation has not: pass "
+            "it transformed, pipeline[:-1].transform(X), or use validation_fraction"
+        )
+    return X, y
+
+
+def _weights(sample_weight, n_rows):
+    """How much each row counts, one column."""
+    weight = as_vector(sample_weight, "sample_weight")
+    if len(weight) != n_rows:
+        raise ValueError(f"sample_weight has shape {weight.shape}, X has {n_rows} rows")
+    if (weight < 0).any():
         raise ValueError(
             f"sample_weight must be finite and at least 0; it goes from {weight.min()} to "
             f"{weight.max()}"
         )
     if not weight.any():
         raise ValueError("sample_weight is zero for every row: nothing is left to train on")
-    counts = weight > 0
-    return x[counts], y[counts], weight[counts, None]
+    return weight[:, None]
 
 
 def _hold_out(rows, fraction, seed):
@@ -66,33 +89,78 @@ def _hold_out(rows, fraction, seed):
 
     if not 0 < fraction < 1:
         raise ValueError(f"validation as a fraction must be in (0, 1), got {fraction}")
-    parts = train_test_split(*rows, test_size=fraction, random_state=seed)
-    return parts[::2], parts[1::2]
+    return train_test_split(rows, test_size=fraction, random_state=seed)
 
 
-def _set_scales(net, x, y, weight=None):
+def _check_number(train, weight):
+    if len(train) < 2:
+        why = "" if weight is None else ", since sample_weight is zero for the others"
+        raise ValueError(
+            f"one row to train on (n_samples=1){why}: two are needed for anything to vary"
+        )
+
+
+def _set_scales(net, x, y, weight, train):
     """Learn the scales, and the borders of bins; what an earlier training has learnt stays."""
+    for scaler, values, what in [(net.x_scaler, x, "X"), (net.y_scaler, y, "y")]:
+        if scaler.is_set:
+            continue
+        if net.config["standardize"]:
+            counts = None if weight is None else weight[train, 0]
+            scaler.set(*mean_and_scale(values, train, counts))
+        elif net.head.weight.dtype != torch.float64:
+            _refuse_narrow(values, train, what, getattr(net, NAMES[what]))
+    if net.embedding is not None and not net.embedding.is_set:
+        net.embedding.set(_in_parts(net.inputs, x, train))
+
+
+NAMES = {"X": "feature_names", "y": "target_names"}
+
+
+def mean_and_scale(values, rows, weight=None):
+    """Mean and standard deviation of columns, with all digits that they have.
+
+    Each column is first moved to one of its own values and divided by its size, both without
+    rounding where it matters. So a column that varies by a millionth around a million, or one of
+    numbers as small as 1e-300 or as large as 1e300, is like any other to what follows.
+    """
     from sklearn.preprocessing import StandardScaler
 
-    for scaler, values in [(net.x_scaler, x), (net.y_scaler, y)]:
-        if net.config["standardize"] and not scaler.is_set:
-            counts = None if weight is None else weight.ravel()
-            statistics = StandardScaler().fit(values, sample_weight=counts)
-            _refuse_narrow(statistics)
-            scaler.set(statistics.mean_, statistics.scale_)
-    if net.embedding is not None and not net.embedding.is_set:
-        net.embedding.set(net.x_scaler(torch.as_tensor(x).to(net.head.weight)))
+    mean, scale = np.zeros((2, values.shape[1]))
+    width = max(1, BLOCK // len(rows))
+    for start in range(0, values.shape[1], width):
+        block = slice(start, start + width)
+        part = values[rows, block]
+        size = _power_of_two(part)
+        part /= size
+        first = part[0].copy()
+        part -= first
+        spread = _power_of_two(part)
+        part /= spread
+        found = StandardScaler().fit(part, sample_weight=weight)
+        mean[block] = (first + found.mean_ * spread) * size
+        scale[block] = np.where(found.var_ == 0, 0, found.scale_ * spread * size)
+    return mean, np.where(scale == 0, 1, scale)
 
 
-def _refuse_narrow(statistics):
-    """float32 has seven digits: of a value that varies in the seventh alone, nothing is left."""
-    mean, scale = statistics.mean_, statistics.scale_
-    narrow = (np.abs(mean) > 1e5 * scale) & (statistics.var_ > 0)
+def _power_of_two(values):
+    """The power of two next to the largest magnitude of each column; 1 for a column of zeros."""
+    largest = np.abs(values).max(0)
+    return np.where(largest > 0, np.exp2(np.floor(np.log2(np.where(largest > 0, largest, 1)))), 1)
+
+
+def _refuse_narrow(values, rows, what, names):
+    """Unscaled, a column that varies beyond the seven digits of float32 would be nothing."""
+    mean, scale = mean_and_scale(values, rows)
+    spread = np.ptp(values[rows], axis=0)
+    narrow = (spread > 0) & ((np.abs(mean) > 1e5 * scale) | (spread < TINY))
     if narrow.any():
         column = int(narrow.argmax())
+        name = names[column] if names else column
         raise ValueError(
-            f"column {column} varies by {scale[column]:.3g} around {mean[column]:.8g}, too little "
-            f"for float32: subtract a constant from it first"
+            f"column {name!r} of {what} varies by {scale[column]:.3g} around {mean[column]:.8g}, "
+            f"too little for float32 without standardize=True: subtract a constant from it and "
+            f"scale it first"
         )
 
 
@@ -101,25 +169,39 @@ def _matrices(net, X, y, which, names):
     n_features, n_targets = net.config["n_features"], net.config["n_targets"]
     if y is None:
         raise TypeError(f"{which}y is missing: pass the targets, or a Dataset as X")
-    shape = y.shape if hasattr(y, "shape") else np.shape(y)
-    if len(shape) == 1:
+    if is_column(y, f"{which}y"):
         raise ValueError(
-            f"{which}y has shape ({shape[0]},), the network's output ({shape[0]}, {n_targets}): "
+            f"{which}y has shape ({len(y)},), the network's output ({len(y)}, {n_targets}): "
             f"subtracting them would pair every row with every other; pass y.reshape(-1, 1), "
             f"or y.to_frame() of a Series"
         )
-    known = names if names is not None and len(names) == n_features else n_features
-    x = as_matrix(X, f"{which}X", columns=known)
-    y = as_matrix(y, f"{which}y", columns=n_targets)
+    features, targets = (
+        known if known is not None and len(known) == count else count
+        for known, count in zip(names, (n_features, n_targets), strict=True)
+    )
+    x = as_matrix(X, f"{which}X", columns=features, copy=False)
+    y = as_matrix(y, f"{which}y", columns=targets, copy=False)
     if len(x) != len(y):
         raise ValueError(f"{which}X has {len(x)} rows, {which}y has {len(y)}: they must agree")
     return x, y
 
 
-def _to_tensors(net, x, y, weight=None):
-    x, y = (torch.as_tensor(values).to(net.head.weight) for values in (x, y))
-    rows = net.x_scaler(x), net.y_scaler(y)
-    return rows if weight is None else (*rows, torch.as_tensor(weight / weight.mean()).to(x))
+def _to_tensors(net, x, y, weight, rows=None):
+    """Standardised rows in the network's type, with their weights where there are some."""
+    rows = np.arange(len(x)) if rows is None else rows
+    parts = [_in_parts(net.inputs, x, rows), _in_parts(net.targets, y, rows)]
+    if weight is not None:
+        counts = weight[rows]
+        parts.append(torch.as_tensor(counts / counts.mean()).to(parts[0]))
+    return tuple(parts)
+
+
+def _in_parts(standardize, values, rows):
+    """All those rows, standardised a part at a time."""
+    size = max(1, BLOCK // values.shape[1])
+    pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
+    parts = [standardize(values[piece], piece) for piece in pieces]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def find_device(net, name):

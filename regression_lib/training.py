@@ -6,10 +6,10 @@ in one vector.
 """
 
 import hashlib
-import io
 import math
 import time
 import warnings
+from contextlib import contextmanager
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
@@ -20,14 +20,13 @@ from torch.nn import functional as F
 
 from regression_lib.ensemble import SHARED, EnsembleNet
 from regression_lib.history import History, Row
-from regression_lib.network import count_of, evaluating, seed_of
+from regression_lib.network import check_tensors, count_of, evaluating, seed_of
 from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent
 from regression_lib.progress import known_kind, track
 from regression_lib.rows import find_device, training_rows
-from regression_lib.storage import write_whole
+from regression_lib.storage import check_writable, read_tensors, write_tensors
 
-CHECKPOINT = "regression_lib checkpoint 2"
-AT_ONCE = 8192  # validation rows that are predicted together: it bounds the memory
+CHECKPOINT = "checkpoint of fit"
 
 
 def fit(
@@ -123,10 +122,17 @@ def fit(
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience} needs validation rows to judge by")
+    if checkpoint is not None:
+        check_writable(checkpoint)
     first_seed = np.ravel(options["seed"])[0]
     device = find_device(net, device)
-    train, valid = training_rows(net, X, y, validation, sample_weight, first_seed, device)
-    run = _Run(net, train, valid, options)
+    with _with_gradients(net):
+        rows = training_rows(net, X, y, validation, sample_weight, first_seed, device)
+        return _train(_Run(net, *rows, options), progress, callback, checkpoint, resume)
+
+
+def _train(run, progress, callback, checkpoint, resume):
+    """The epochs that are left, and whatever ends them; the history."""
     try:
         if resume and Path(checkpoint).exists():
             run.resume(checkpoint)
@@ -144,6 +150,18 @@ def fit(
     finally:
         run.end()
     return run.history
+
+
+@contextmanager
+def _with_gradients(net):
+    """Gradients, also where the caller has switched them off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        if any(parameter.is_inference() for parameter in net.parameters()):
+            raise ValueError(
+                "the network was made under torch.inference_mode(), and PyTorch will not train "
+                "it: make it outside"
+            )
+        yield
 
 
 class _Best:
@@ -238,7 +256,7 @@ class _Run:
     def _validation_loss(self, epoch):
         if self.valid is None:
             return None
-        parts = zip(*(part.split(AT_ONCE) for part in self.valid), strict=True)
+        parts = zip(*(part.split(self.net.rows_at_once) for part in self.valid), strict=True)
         with evaluating(self.net), torch.no_grad():
             loss = sum(self._loss(*part) * len(part[0]) for part in parts) / len(self.valid[0])
         return self._stop_if_diverged(loss, "validation", epoch).cpu()
@@ -293,40 +311,45 @@ class _Run:
             )
 
     def save(self, path):
-        state = {
-            "format": CHECKPOINT,
-            "task": self.task,
+        about = {"task": self.task, "rows": self.history.rows}
+        write_tensors(path, CHECKPOINT, self._state(), about)
+
+    def _state(self):
+        """All that later steps depend on: the very tensors, so that they can be filled, too."""
+        shuffles = [shuffle.get_state() for shuffle in self.shuffles]
+        parts = {
             "net": self.net.state_dict(),
             "descent": self.descent.state(),
-            "shuffles": [shuffle.get_state() for shuffle in self.shuffles],
-            "best": vars(self.best),
-            "rows": [tuple(row) for row in self.history.rows],
+            "best": {"loss": self.best.loss, "age": self.best.age},
+            "weights": self.best.weights,
+            "shuffles": {str(k): state for k, state in enumerate(shuffles)},
         }
-        content = io.BytesIO()
-        torch.save(state, content)
-        write_whole(path, content.getvalue())
+        return {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
 
     def resume(self, path):
         """Take up the state in a checkpoint of this very task: same options, network and rows."""
-        try:
-            state = torch.load(path, weights_only=True, map_location=self.train[0].device)
-            if state["format"] != CHECKPOINT:
-                raise ValueError(f"its format is {state['format']!r}, not {CHECKPOINT!r}")
-            task = state["task"]
-        except Exception as error:  # torch raises many kinds for a file that is not its own
-            raise ValueError(f"{path} is not a checkpoint of fit: {error}") from error
-        mine = self.task
+        kind, tensors, about = read_tensors(path)
+        mine, task = self.task, about.get("task")
+        if kind != CHECKPOINT or not isinstance(task, dict):
+            raise ValueError(f"{path} is not a checkpoint of fit, but a {kind}")
         other = [name for name in mine if mine[name] != task.get(name)]
         if other:
             was = ", ".join(f"{name}={task.get(name)!r} (now {mine[name]!r})" for name in other)
             raise ValueError(f"{path} is of another training: {was}; resume with the same")
-        self.net.load_state_dict(state["net"])
-        self.descent.load(state["descent"])
-        for shuffle, position in zip(self.shuffles, state["shuffles"], strict=True):
-            shuffle.set_state(position.cpu())
-        best = {k: v.cpu() if k in ("loss", "age") else v for k, v in state["best"].items()}
-        vars(self.best).update(best)
-        self.history.rows.extend(Row(*row) for row in state["rows"])
+        try:
+            self._take_up(tensors, about["rows"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{path} is not a checkpoint of fit: {error}") from error
+
+    def _take_up(self, tensors, rows):
+        rows = [Row(*map(_plain_number, row)) for row in rows]
+        own = self._state()
+        check_tensors(tensors, own)
+        for k, shuffle in enumerate(self.shuffles):
+            shuffle.set_state(tensors[f"shuffles.{k}"])
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+        self.history.rows.extend(rows)
 
     @cached_property
     def task(self):
@@ -334,6 +357,12 @@ class _Run:
         rows = [*self.train, *(self.valid or ())]
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in rows)).hexdigest()
         return {**self.options, "network": repr(self.net.config), "rows": digest[:16]}
+
+
+def _plain_number(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} stands in its history, where a number should be")
+    return value
 
 
 def _copy(net):

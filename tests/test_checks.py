@@ -65,6 +65,8 @@ def test_booleans_pass_and_the_result_is_a_copy():
         (pd.DataFrame({"a": [1, 2], "lat": [3, -np.inf]}), ["row 1", "'lat'", "-inf"]),
         (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), ["row 1", "'a'", "nan"]),
         ([[1, None]], ["row 0", "column 1"]),
+        (np.array([[1 + 2j]]), ["Complex data not supported", r"\.real"]),
+        ([[1.0, 2j]], ["Complex data not supported", "row 0"]),
     ],
 )
 def test_a_wrong_shape_or_value_is_named(values, words):
@@ -84,8 +86,6 @@ def test_a_wrong_shape_or_value_is_named(values, words):
         (pd.DataFrame({"day": pd.to_datetime(["2014-05-02"])}), ["'day'", "months"]),
         (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2014-05-02"])}), ["'day'", "months"]),
         (np.array([["2014-05-02"]], dtype="datetime64[D]"), ["column 0", "months"]),
-        (np.array([[1 + 2j]]), ["Complex data", r"\.real"]),
-        ([[1.0, 2j]], ["Complex data"]),
         ([[1.0, {}]], ["column 1"]),
         (sparse.eye(2).tocsr(), [r"toarray\(\)"]),
         (None, ["NoneType"]),
@@ -111,11 +111,11 @@ def test_columns_are_counted_and_compared_by_name():
         as_matrix(TABLE, "X", columns=3)
     with pytest.raises(ValueError, match="has 2 columns, but 3 are expected: a, b, c"):
         as_matrix(TABLE, "X", columns=("a", "b", "c"))
-    with pytest.raises(ValueError, match=r"lacks the columns \['c'\] and has .*\['b'\]"):
+    with pytest.raises(ValueError, match=r"unseen at fit time:\n- b\n.*now missing:\n- c\n"):
         as_matrix(frame, "X", columns=("a", "c"))
-    with pytest.raises(ValueError, match=r"unknown columns \['b'\]"):
+    with pytest.raises(ValueError, match=r"unseen at fit time:\n- b\n"):
         as_matrix(frame, "X", columns=("a",))
-    with pytest.raises(ValueError, match=r"another order: b, a.*X\[\["):
+    with pytest.raises(ValueError, match=r"(?s)another order: b, a.*X\[\["):
         as_matrix(frame[["b", "a"]], "X", columns=("a", "b"))
     with pytest.raises(ValueError, match=r"twice: \['a'\]"):
         as_matrix(frame[["a", "a", "b"]], "X", columns=("a", "b"))

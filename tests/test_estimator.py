@@ -128,9 +128,12 @@ class TestLearning:
         assert even.predict(0 * X[:1]) == pytest.approx(0, abs=0.3)
 
     def test_without_validation_rows(self):
-        model = quick(validation_fraction=0, patience=3).fit(X, Y)
+        model = quick(validation_fraction=0).fit(X, Y)
         assert model.history_.frame.validation_loss.isna().all()
         assert model.n_iter_ == 20
+        for rows, options in [(300, {"validation_fraction": 0}), (9, {})]:
+            with pytest.raises(ValueError, match=f"patience=3 needs validation.* of {rows} rows"):
+                quick(patience=3, **options).fit(X[:rows], Y[:rows])
 
     def test_patience(self):
         assert quick(epochs=500, patience=3, schedule="constant").fit(X, Y).n_iter_ < 500
@@ -148,7 +151,7 @@ class TestLearning:
         with pytest.raises(NotFittedError):
             first.predict(X)
 
-    def test_an_interruption_is_no_finished_training(self, monkeypatch):
+    def test_an_interruption_keeps_the_weights_and_goes_on_to_the_caller(self, monkeypatch):
         original, epochs = training._Run.train_one, []
 
         def stop(self, epoch):
@@ -163,9 +166,15 @@ class TestLearning:
             model.fit(X, Y)
         assert not hasattr(model, "net_")
         limit = 4
-        with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+        with pytest.raises(KeyboardInterrupt):
             model.fit(X, Y)
         assert model.n_iter_ == 3
+        assert model.predict(X).shape == (300,)
+        limit, epochs[:] = 30, []  # the second of four trainings
+        search = GridSearchCV(quick(), {"lr": [1e-3, 1e-2]}, cv=2)
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(X, Y)
+        assert len(epochs) == 31
 
     def test_validation_rows_of_ones_own(self):
         frame = pd.DataFrame(X, columns=["a", "b", "c"])
@@ -323,5 +332,5 @@ def test_the_network_inside_knows_the_columns_and_keeps_them_in_its_file(tmp_pat
     net = EnsembleNet.load(tmp_path / "throws.safetensors")
     assert net.feature_names == throws.feature_names
     assert np.allclose(net.predict(throws.X), model.predict(throws.X))
-    with pytest.raises(ValueError, match="X lacks the columns"):
+    with pytest.raises(ValueError, match="now missing:\n- angle"):
         net.predict(throws.X.drop(columns="angle"))

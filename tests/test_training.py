@@ -148,7 +148,7 @@ class TestTheLoop:
         assert network.layers[0].norm.num_batches_tracked == 2  # one an epoch
 
     def test_the_validation_loss_is_the_mean_over_more_rows_than_go_at_once(self):
-        X, y = data(3 * training.AT_ONCE // 2 + 7, seed=3)
+        X, y = data(3 * net().rows_at_once // 2 + 7, seed=3)
         y[-100:] *= 10
         network = net()
         history = fit(network, *data(40), validation=(X, y), epochs=1, lr=STANDSTILL)
@@ -250,7 +250,7 @@ class TestSampleWeight:
             (np.ones(3), r"shape \(3,\), X has 200 rows"),
             (-np.ones(200), "at least 0; it goes from -1.0"),
             (np.zeros(200), "zero for every row"),
-            (np.full(200, np.nan), "must be finite"),
+            (np.full(200, np.nan), "sample_weight contains NaN"),
         ],
     )
     def test_wrong_weights(self, weight, words):
@@ -452,7 +452,7 @@ class TestInterruption:
                 return (os.mkdir, (str(tmp_path / "trace"),))
 
         torch.save(Bomb(), tmp_path / "run")
-        with pytest.raises(ValueError, match="not a checkpoint of fit"):
+        with pytest.raises(ValueError, match="not a whole safetensors file"):
             fit(net(), *data(), checkpoint=tmp_path / "run", resume=True, **SMALL)
         assert not (tmp_path / "trace").exists()
 
@@ -502,7 +502,6 @@ def spoiled(value):
         ({"X": X[:, :2]}, ValueError, r"2 columns, but 3"),
         ({"X": X[:0], "y": Y[:0]}, ValueError, "empty"),
         ({"X": X[:1], "y": Y[:1]}, ValueError, "one row to train on"),
-        ({"X": X + 1e9}, ValueError, r"column 0 varies by .* around 1.*subtract a constant"),
         ({"validation": (X, Y, Y)}, TypeError, r"Dataset or a pair \(X, y\)"),
         ({"seed": 2**70}, ValueError, r"seed must be in \[0, 2\*\*32\)"),
         ({"seed": 1.5}, TypeError, "seed must be a whole number, got 1.5"),
@@ -561,7 +560,7 @@ def test_names_come_from_a_frame():
     fit(network, pd.DataFrame(X, columns=["a", "b", "c"]), y, **SMALL)
     assert network.feature_names == ("a", "b", "c")
     fit(network, X, y, **SMALL)
-    assert network.feature_names is None
+    assert network.feature_names == ("a", "b", "c")  # its weights were made for these columns
 
 
 def test_progress_is_off_unless_asked_for(capsys):
