@@ -88,9 +88,13 @@ def test_layer_statistics_in_the_order_of_the_pass_and_without_a_trace():
     before = {k: v.clone() for k, v in net.state_dict().items()}
     x = torch.randn(200, 3) * 10
     frame = layer_statistics(net, x)
-    assert list(frame.kind[frame.layer.str.startswith("layers.0")]) == [
-        *("Linear", "BatchNorm1d", "Tanh")
+    hidden = ["Linear", "BatchNorm1d", "Tanh"]
+    assert frame.kind.tolist() == ["Scaler", *hidden, *hidden, "Linear"]
+    assert frame.layer.iloc[[1, 2, 3, 7]].tolist() == [
+        *("layers.0.linear", "layers.0.norm", "layers.0.activation", "head")
     ]
+    assert frame.units.tolist() == [3, 8, 8, 8, 8, 8, 8, 1]
+    assert (frame.dtypes[["mean", "sd", "large"]] == float).all()
     norms = frame[frame.kind == "BatchNorm1d"]
     assert (norms["mean"] < 1e-5).all()
     assert norms["sd"].to_numpy() == pytest.approx(1, abs=0.01)

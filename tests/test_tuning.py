@@ -84,6 +84,7 @@ class TestSweep:
         [
             ([1.2, 1.1, 1.0, 1.05, 1.1001], (2, 4)),  # from exactly 10 % on either side
             ([1.0, 1.2, 1.05], (1, 1)),  # what lies beyond a ridge is another valley
+            ([1.05, 1.2, 1.0], (3, 3)),
             ([1.0, 1.0, 1.0], (1, 3)),
             ([np.nan, 1.3, 1.0, np.nan], (3, 3)),
         ],
