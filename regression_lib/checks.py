@@ -16,6 +16,8 @@ from numbers import Real
 import numpy as np
 import torch
 
+from regression_lib.words import shorten
+
 NUMBERS = "biuf"  # NumPy's kinds of real numbers, booleans included
 
 
@@ -159,8 +161,9 @@ def _as_frame(values, what):
 def _columns(frame, labels, what):
     """A frame as float64, missing values as NaN; or an error that names what is no number."""
     native = frame.to_native()
-    if all(getattr(kind, "kind", "O") in NUMBERS for kind in getattr(native, "dtypes", "O")):
-        return native.to_numpy()  # of pandas, and held as NumPy holds it: nothing to translate
+    kinds = [kind.kind if isinstance(kind, np.dtype) else "" for kind in _dtypes(native)]
+    if kinds and set(kinds) <= set(NUMBERS):  # of pandas, held as NumPy holds it: just as it is
+        return native.to_numpy()
     import narwhals as nw
 
     numbers = np.empty(frame.shape)
@@ -173,6 +176,11 @@ def _columns(frame, labels, what):
             values = np.array([*column.to_list(), None], dtype=object)[:-1, None]
             numbers[:, [position]] = _only_numbers(values, [name], what)
     return numbers
+
+
+def _dtypes(native):
+    dtypes = getattr(native, "dtypes", None)
+    return [] if dtypes is None else list(dtypes)
 
 
 def _as_array(values, what):
@@ -345,12 +353,3 @@ def check_finite(matrix, numbers, labels, what, rows=None):
         f"in {place}: {value}. Leave out such rows, or fill them in, e.g. with sklearn's "
         f"SimpleImputer."
     )
-
-
-def shorten_to_list(names, most):
-    """Keep at most so many names: the first ones, None for what is left out, and the last."""
-    return names if len(names) <= most else [*names[: most - 2], None, names[-1]]
-
-
-def shorten(names, most):
-    return ", ".join("…" if name is None else name for name in shorten_to_list(list(names), most))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from regression_lib.checks import shorten, shorten_to_list
 from regression_lib.projectile import fly
+from regression_lib.words import printable, shorten, shorten_to_list
 
 if TYPE_CHECKING:  # pandas takes longer to import than this whole library: only when used
     import pandas as pd
@@ -205,7 +205,7 @@ class Dataset:
 
     def __repr__(self):
         targets = ", ".join(map(self._with_unit, self.y))
-        return (
+        return printable(
             f"{self.name}: {len(self):,} rows × {self.X.shape[1]} features → {targets}\n"
             f"  features: {shorten(list(map(self._with_unit, self.X)), 8)}"
         )

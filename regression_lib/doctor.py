@@ -4,6 +4,8 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+from regression_lib.words import printable
+
 PACKAGES = ["regression-lib", "torch", "numpy", "pandas", "scikit-learn", "matplotlib"]
 PACKAGES += ["safetensors", "tqdm", "rich", "jupyterlab", "jupyter-book"]
 
@@ -67,7 +69,7 @@ def main():
     findings = examine()
     print("```")
     for name, found, well in findings:
-        print(f"{'ok ' if well else 'NO '} {name:<24} {found}")
+        print(printable(f"{'ok ' if well else 'NO '} {name:<24} {found}"))
     print("```")
     bad = [name for name, _, well in findings if not well]
     print(f"Look at: {', '.join(bad)}." if bad else "All is well: the course runs here.")

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
 
+from regression_lib.words import printable
+
 
 class Row(NamedTuple):
     """One epoch of one network; of an ensemble, of one member."""
@@ -98,7 +100,7 @@ class History:
             who, where = "", f"epoch {best.epoch[0]}"
         else:
             who, where = f"{self.n_members} members, ", "at their best epochs"
-        return (
+        return printable(
             f"History({who}{len(self)} epochs, {self.stopped}; {where}: train loss "
             f"{_mean(best.train_loss)}, validation loss {_mean(best.validation_loss)})"
         )

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from regression_lib.activations import get_activation
-from regression_lib.checks import as_matrix, check_finite, shorten
+from regression_lib.checks import as_matrix, check_finite
 from regression_lib.embedding import PiecewiseLinear
 from regression_lib.storage import read_tensors, write_tensors
+from regression_lib.words import printable, shorten
 
 AT_ONCE = 8192  # rows that pass a network together where no gradient is wanted
 PASSING = 2**23  # and numbers that stand in a layer's input then: it bounds the memory
@@ -403,7 +404,7 @@ class RegressionNet(nn.Module):
         flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
         flags += [c["numeric_embedding"]] if c["numeric_embedding"] else []
         parts = [self._widths(), c["activation"], *flags, f"{_count(self):,} parameters"]
-        return f"{type(self).__name__}({', '.join(parts)})"
+        return printable(f"{type(self).__name__}({', '.join(parts)})")
 
     def _widths(self):
         return _shorten(

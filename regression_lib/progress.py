@@ -7,6 +7,8 @@ run, so that a committed notebook does not change when nothing has changed.
 
 import sys
 
+from regression_lib.words import can_show, printable
+
 KINDS = ("auto", "rich", "tqdm", "plain", "none")
 
 
@@ -39,7 +41,9 @@ def track(iterable, description="", *, total=None, kind="auto", status=None):
         If the kind is unknown.
     """
     kind = known_kind(kind)
-    if kind == "auto":
+    if sys.stdout is None or sys.stdout.closed:  # a program without a window to print to
+        kind = "none"
+    elif kind == "auto":
         kind = _best_kind()
     if total is None:
         try:
@@ -47,7 +51,11 @@ def track(iterable, description="", *, total=None, kind="auto", status=None):
         except TypeError:  # a generator, or a DataLoader that streams
             total = None
     shows = {"rich": _rich, "tqdm": _tqdm, "plain": _plain, "none": _none}
-    return shows[kind](iterable, description, total, lambda: (status() if status else "") or "")
+
+    def words():
+        return printable(str((status() if status else "") or ""))
+
+    return shows[kind](iterable, printable(description), total, words)
 
 
 def known_kind(kind):
@@ -101,7 +109,7 @@ def _plain(iterable, description, total, status):
 
 def _print_line(description, done, total, status):
     count = f"{done}/{total}" if total else f"{done}"
-    print(*filter(None, [description, count, str(status())]), flush=True)
+    print(*filter(None, [description, count, status()]), flush=True)
     return done
 
 
@@ -112,7 +120,7 @@ def _tqdm(iterable, description, total, status):
         total=total,
         desc=description,
         file=sys.stdout,
-        ascii=" ━" if _can_show("━") else " #",
+        ascii=" ━" if can_show("━") else " #",
         # No times and no speeds: the last line must be the same on every run.
         bar_format="{desc} {bar:30} {n_fmt}/{total_fmt}{postfix}",
     )
@@ -128,14 +136,6 @@ def _tqdm(iterable, description, total, status):
         bar.close()
 
 
-def _can_show(text):
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _rich(iterable, description, total, status):
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -149,4 +149,4 @@ def _rich(iterable, description, total, status):
         task = progress.add_task(description, total=total, status="")
         for item in iterable:
             yield item
-            progress.update(task, advance=1, status=str(status()))
+            progress.update(task, advance=1, status=status())

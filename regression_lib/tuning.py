@@ -5,10 +5,9 @@ they are looked at once, when all is decided.
 """
 
 import hashlib
+import threading
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -17,13 +16,14 @@ import pandas as pd
 import torch
 from optuna.trial import TrialState
 
-from regression_lib.data import Dataset
+from regression_lib.checks import as_matrix, as_vector, column_names, is_column
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.estimator import DeepRegressor
 from regression_lib.history import History
-from regression_lib.network import RegressionNet
+from regression_lib.network import RegressionNet, count_of, seed_of
 from regression_lib.progress import track
-from regression_lib.rows import as_pair
+from regression_lib.rows import as_pair, unpacked
+from regression_lib.studies import opened
 from regression_lib.training import fit
 
 # --------------------------------------------------------------------------- the learning rate
@@ -86,7 +86,8 @@ def lr_sweep(net, X, y=None, *, validation=0.2, lrs=None, n_seeds=1, **options):
     n_seeds : int
         Networks a rate, with initial weights of their own; all see the same batches.
     **options
-        Of `fit`: epochs, batch_size, schedule, … With "one_cycle" the rate is the peak.
+        Of `fit`: epochs, batch_size, schedule, … (but not lr, which `lrs` replaces). With
+        "one_cycle" the rate is the peak.
 
     Returns
     -------
@@ -99,7 +100,10 @@ def lr_sweep(net, X, y=None, *, validation=0.2, lrs=None, n_seeds=1, **options):
     FloatingPointError
         If the loss of every network became NaN or infinite.
     """
+    if "lr" in options:
+        raise TypeError(f"lr_sweep takes several rates: lrs={options['lr']!r} instead of lr")
     lrs = np.geomspace(1e-5, 1, 16) if lrs is None else np.asarray(lrs, dtype=float)
+    n_seeds = count_of("n_seeds", n_seeds)
     if lrs.ndim != 1 or len(lrs) == 0 or (np.diff(lrs) <= 0).any():
         raise ValueError(f"lrs must be a list of rising learning rates, got {lrs}")
     if not isinstance(net, RegressionNet) or isinstance(net, EnsembleNet):
@@ -239,7 +243,8 @@ def search(
     storage : path, optional
         A file that keeps every trial: ``*.db`` for SQLite, ``*.journal`` for a journal. Started
         again with the same file, the search goes on; trials that were under way are repeated.
-        One search at a time may use it.
+        One search at a time may use it; a second one is refused. A search that has ended can be
+        read where nothing may be written.
     n_jobs : int, optional
         Trials at a time, through joblib: processes on this machine, or the workers of a cluster
         within ``with joblib.parallel_config("dask"):``. By default 1, or all of the cluster.
@@ -255,8 +260,13 @@ def search(
 
     Raises
     ------
-    ValueError
-        If the storage has another suffix, or holds a search on other rows or options.
+    TypeError, ValueError
+        For an option out of range; or if the storage has another suffix, cannot be read, or holds
+        a search on other rows or options.
+    RuntimeError
+        If another search is at work on the storage.
+    OSError
+        If the storage cannot be written to.
 
     Notes
     -----
@@ -265,72 +275,87 @@ def search(
     With one job the same seed gives the same trials. With several, which trial ends first
     decides what the next one knows.
     """
-    rows = (*_pair(X, y), *as_pair(validation))
+    n_trials, seed = count_of("n_trials", n_trials), seed_of(seed)
+    rows = (*unpacked(X, y)[:2], *as_pair(validation))
     task = {"rows": _digest(rows), "seed": seed, "options": repr(sorted(options.items()))}
     samplers = {"tpe": lambda n: optuna.samplers.TPESampler(seed=seed + n)}
     if baseline:
         samplers["random"] = lambda n: optuna.samplers.RandomSampler(seed=2**20 + seed + n)
     trained = {"random_state": seed, **options}
-    with _quiet():
-        store = _storage(storage)
+    with _quiet, opened(storage) as (store, may_write):
         studies = {name: _study(store, name, make, task) for name, make in samplers.items()}
         try:
             for name, study in studies.items():
+                if may_write:
+                    _repeat_what_was_cut_off(study)
+                elif (left := n_trials - len(_ended(study))) > 0:
+                    raise PermissionError(f"{left} trials are left, but {storage} is read-only")
                 _run(study, name, n_trials, rows, space, trained, n_jobs, progress)
         except KeyboardInterrupt:
             pass  # what has ended is there; a search with a storage can go on later
-    return Search(studies["tpe"], studies.get("random"))
-
-
-def _pair(X, y=None):
-    if isinstance(X, Dataset):
-        X, y = X.X, X.y
-    if y is None:
-        raise TypeError("y is missing: pass the targets, or a Dataset as X")
-    return X, y
+        return Search(studies["tpe"], studies.get("random"))
 
 
 def _digest(tables):
-    content = b"".join(np.ascontiguousarray(table, dtype=float).tobytes() for table in tables)
-    return hashlib.sha256(content).hexdigest()[:16]
+    """What tells these rows from others: their numbers, and the names of the columns."""
+    digest = hashlib.sha256()
+    for what, table in zip(["X", "y", "validation X", "validation y"], tables, strict=True):
+        if table is None:
+            raise TypeError(f"{what} is missing: pass the targets, or a Dataset as X")
+        numbers = as_vector if is_column(table, what) else as_matrix
+        digest.update(repr(column_names(table, what)).encode())
+        digest.update(np.ascontiguousarray(numbers(table, what)))
+    return digest.hexdigest()[:16]
 
 
-@contextmanager
-def _quiet():
-    """Without Optuna's line for each trial; its level is given back afterwards."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+class _Meanwhile:
+    """A setting of the whole process that is changed while anybody needs it, then given back."""
+
+    def __init__(self, look, put, value):
+        self.look, self.put, self.value = look, put, value
+        self.users, self.lock = 0, threading.Lock()
+
+    def __enter__(self):
+        with self.lock:
+            if self.users == 0:
+                self.before = self.look()
+                self.put(self.value)
+            self.users += 1
+
+    def __exit__(self, *_error):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.put(self.before)
 
 
-def _storage(path):
-    if path is None:
-        return optuna.storages.InMemoryStorage()
-    path = Path(path)
-    if path.suffix == ".db":
-        return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
-    if path.suffix == ".journal":
-        backend = optuna.storages.journal.JournalFileBackend(str(path))
-        return optuna.storages.JournalStorage(backend)
-    raise ValueError(f"storage must end in .db (SQLite) or .journal, got {str(path)!r}")
+# Optuna writes a line for each trial; and as many processes as cores are at work already.
+_quiet = _Meanwhile(
+    optuna.logging.get_verbosity, optuna.logging.set_verbosity, optuna.logging.WARNING
+)
+_one_thread = _Meanwhile(torch.get_num_threads, torch.set_num_threads, 1)
 
 
 def _study(storage, name, make_sampler, task):
-    """The study by that name, with the trials that it has; those cut off are to be repeated."""
-    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    """The study by that name, with the trials that it has."""
+    if name in [study.study_name for study in storage.get_all_studies()]:
+        study = optuna.load_study(study_name=name, storage=storage)
+    else:
+        study = optuna.create_study(study_name=name, storage=storage)
     was = study.user_attrs.get("task")
     if was is not None and was != task:
         raise ValueError(f"the storage holds another search: {was}, this one is {task}")
-    study.set_user_attr("task", task)
-    for trial in study.get_trials(states=[TrialState.RUNNING]):
-        study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+    if was is None:
+        study.set_user_attr("task", task)
     # A generator that starts afresh would draw again what it drew before the interruption.
     study.sampler = make_sampler(len(_ended(study)))
     return study
+
+
+def _repeat_what_was_cut_off(study):
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
 
 
 def _ended(study):
@@ -367,7 +392,7 @@ def _run(study, name, n_trials, rows, space, options, n_jobs, progress):
 def _evaluate(number, options, rows, ended):
     """Train one trial in whatever process this is; its losses by epoch, and the lowest or None."""
     X, y, *validation = rows
-    with _quiet():
+    with _quiet:
         study = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_warmup_steps=3))
     study.add_trials(ended)
     copy, losses = study.ask(), []
@@ -378,14 +403,9 @@ def _evaluate(number, options, rows, ended):
         if copy.should_prune():
             raise optuna.TrialPruned
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as many processes as cores are at work already
     try:
-        model = DeepRegressor(**options).fit(X, y, validation=validation, callback=look)
+        with _one_thread:
+            model = DeepRegressor(**options).fit(X, y, validation=validation, callback=look)
     except (optuna.TrialPruned, FloatingPointError):
         return number, losses, None
-    finally:
-        torch.set_num_threads(threads)
-    if model.history_.stopped == "interrupted":  # it ends the search, not this trial alone
-        raise KeyboardInterrupt
     return number, losses, float(model.history_.best.validation_loss.mean())

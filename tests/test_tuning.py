@@ -247,8 +247,7 @@ class TestSearch:
         done, options = [], OPTIONS | {"storage": tmp_path / "s.db", "baseline": False}
         with monkeypatch.context() as patch:
             patch.setattr(training._Run, "train_one", stop)
-            with pytest.warns(UserWarning, match="interrupted after 2 epochs"):
-                found = search(X, Y, n_trials=5, **options)
+            found = search(X, Y, n_trials=5, **options)
         assert found.frame.state.tolist() == ["complete", "complete", "running"]
         cut_off = found.frame.lr[2]
         again = search(X, Y, n_trials=5, **options).frame

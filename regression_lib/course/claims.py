@@ -10,6 +10,8 @@ from html import escape
 
 import numpy as np
 
+from regression_lib.words import printable
+
 VERDICTS = {True: "Holds", False: "Does not hold", "in part": "Holds in part"}
 CLASSES = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
 UNSAID = "unsaid-"  # begins the key of what the post does not say, but its code does
@@ -45,7 +47,7 @@ class Verdict:
 
     def __repr__(self):
         body = "\n".join(f"  {line}" for line in self.lines())
-        return f"{self.title}: {self.text}\n{body}"
+        return printable(f"{self.title}: {self.text}\n{body}")
 
     def _repr_html_(self):
         items = "".join(f"<li>{escape(line)}</li>" for line in self.lines())

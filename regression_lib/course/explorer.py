@@ -8,6 +8,7 @@ import anywidget
 import traitlets
 
 from regression_lib.course.explore import FOLDER, LABELS
+from regression_lib.words import printable
 
 
 def module(*names):
@@ -31,7 +32,7 @@ class Explorer(anywidget.AnyWidget):
         return LABELS["common"] | LABELS[cls.kind]
 
     def __repr__(self):
-        return self.labels["at_rest"].format(title=self.labels["title"])
+        return printable(self.labels["at_rest"].format(title=self.labels["title"]))
 
 
 class ActivationExplorer(Explorer):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from regression_lib.words import printable
+
 FOLDER = Path(__file__).parent / "quizzes"
 N_QUESTIONS = 5
 CODE = re.compile(r"`([^`]+)`")
@@ -43,7 +45,7 @@ class Quiz:
             lines += ["", f"{number}. {question['ask']}"]
             pairs = zip("abcdef", question["answer"], strict=False)
             lines += [f"   {letter}) {answer['say']}" for letter, answer in pairs]
-        return "\n".join(lines[1:])
+        return printable("\n".join(lines[1:]))
 
     def _repr_html_(self):
         numbered = enumerate(self.questions, 1)
