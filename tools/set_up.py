@@ -207,10 +207,9 @@ def sources(python, version, choice, links):
     return [*first, (plain, [], fallback)]
 
 
-def get_torch(python, choice, links, verb):
-    """Install or download PyTorch from the first source that has it."""
-    (pin,) = pins(ROOT / TORCH_PIN)
-    version = pin.partition("==")[2]
+def get_torch(python, choice, links, verb, version=None):
+    """Install or download PyTorch, as pinned, from the first source that has it."""
+    version = version or pins(ROOT / TORCH_PIN)[0].partition("==")[2]
     for requirement, options, words in sources(python, version, choice, links):
         say(words)
         alone = ["--no-deps"] if options or "+" in requirement else []  # the rest is pinned
