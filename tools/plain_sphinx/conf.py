@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from sphinx import addnodes
 
 ROOT = Path(__file__).resolve().parents[2]
 _CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -41,3 +42,15 @@ nb_execution_mode = _CONFIG["execute"]["execute_notebooks"]
 # What Jupyter Book switches on by itself.
 myst_enable_extensions = ["colon_fence", "dollarmath", "linkify", "substitution", "tasklist"]
 myst_url_schemes = ["mailto", "http", "https"]
+
+
+def _leave_words_alone(app, doctree):
+    """A type such as "frame" in a docstring is a word. Sphinx 9 takes it for a method so named."""
+    for reference in list(doctree.findall(addnodes.pending_xref)):
+        target = reference["reftarget"]
+        if reference.get("reftype") == "class" and target.islower() and "." not in target:
+            reference.replace_self(reference.children)
+
+
+def setup(app):
+    app.connect("doctree-read", _leave_words_alone)
