@@ -290,6 +290,15 @@ class TestAtHome:
         weights = sum(p.numel() for p in model.net_.parameters()) * 4
         assert (tmp_path / "model").stat().st_size < 2 * weights + 60_000
 
+    def test_the_defaults_are_those_of_the_pages(self):
+        sizes = {"hidden": (256, 128), "n_bins": 64, "n_members": 1, "validation_fraction": 0.1}
+        words = {"epochs": "auto", "batch_size": "auto", "numeric_embedding": "piecewise_linear"}
+        words |= {"activation": "relu", "schedule": "one_cycle", "optimizer": "adamw"}
+        flags = dict.fromkeys(("batch_norm", "residual", "warm_start", "progress"), False)
+        nothing = dict.fromkeys(("patience", "random_state", "device"))
+        steps = {"lr": 3e-3, "weight_decay": 0.1}
+        assert DeepRegressor().get_params() == sizes | words | flags | nothing | steps
+
     def test_clone_and_html(self):
         model = quick(n_members=2)
         assert clone(model).get_params() == model.get_params()

@@ -119,7 +119,7 @@ def test_what_is_allowed_says_why():
 def test_the_sample_is_that_of_its_seed(monkeypatch, capsys):
     drawn = []
 
-    def run(chosen, folder, workers):
+    def run(chosen, folder, workers, quick):
         drawn.append(chosen)
         return [(mutant, mutant is chosen[0]) for mutant in chosen]
 

@@ -1,6 +1,7 @@
 """fit: what it reaches, what it refuses, and what an interruption cannot take away."""
 
 import copy
+import inspect
 import math
 import os
 import signal
@@ -540,6 +541,16 @@ def test_bad_input_never_trains(arguments, error, words):
     with pytest.raises(error, match=words):
         fit(**({"net": network, "X": X, "y": Y, "epochs": 2} | arguments))
     assert same(before, weights(network))
+
+
+def test_the_defaults_are_those_of_the_pages():
+    numbers = {"epochs": 30, "batch_size": 256, "lr": 3e-3, "weight_decay": 0.01, "seed": 0}
+    words = {"schedule": "one_cycle", "optimizer": "adamw", "progress": False, "resume": False}
+    none = "y validation sample_weight patience callback checkpoint device"
+    expected = numbers | words | dict.fromkeys(none.split())
+    parameters = inspect.signature(fit).parameters
+    assert {name: parameters[name].default for name in expected} == expected
+    assert parameters.keys() - expected.keys() == {"net", "X"}
 
 
 def test_a_dataset_brings_its_own_targets():

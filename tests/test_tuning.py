@@ -95,6 +95,12 @@ class TestSweep:
         assert sweep.valley == valley
         assert sweep.best_lr == lrs[np.nanargmin(losses)]
 
+    def test_by_default_sixteen_rates_up_to_one(self):
+        sweep = lr_sweep(RegressionNet(3, hidden=(2,)), X, Y, epochs=1)
+        assert sweep.frame.lr.tolist() == pytest.approx(np.geomspace(1e-5, 1, 16))
+        assert sweep.history.n_members == 16
+        assert np.isfinite(sweep.history.frame.validation_loss).all()
+
     def test_a_seed_that_is_lost_is_not_left_out_of_the_mean(self, monkeypatch):
         losses = [[0.5, 0.7], [0.1, np.nan]]  # by rate and seed
         rows = [Row(1, k, loss, loss, 0.1, 1.0) for k, loss in enumerate(np.ravel(losses))]
