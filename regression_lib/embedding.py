@@ -47,6 +47,7 @@ class PiecewiseLinear(nn.Module):
 
     def set(self, x):
         """Put the borders where x, shape (n_rows, n_features), has its values."""
+        self.reset()
         lefts, widths = self.left.split(self.n_bins), self.width.split(self.n_bins)
         for k, (n_bins, left, width) in enumerate(zip(self.n_bins, lefts, widths, strict=True)):
             borders = borders_of(x[:, k].cpu().double(), n_bins)
@@ -60,6 +61,12 @@ class PiecewiseLinear(nn.Module):
             total += self._shares(part.to(self.left)).cpu().double().sum(0)
         self.mean.copy_(total / len(x))
         self.is_set.fill_(True)
+
+    def reset(self):
+        """No borders, and so shares of 0."""
+        for values, start in [(self.left, 0), (self.width, torch.inf), (self.mean, 0)]:
+            values.fill_(start)
+        self.is_set.fill_(False)
 
     def forward(self, x):
         return torch.cat([x, self._shares(x) - self.mean], dim=-1)

@@ -45,6 +45,12 @@ class Scaler(nn.Module):
         self.scale.copy_(torch.as_tensor(scale))
         self.is_set.fill_(True)
 
+    def reset(self):
+        """The identity again."""
+        self.mean.zero_()
+        self.scale.fill_(1)
+        self.is_set.fill_(False)
+
     def forward(self, x):
         return self._in_double(x, lambda x, mean, scale: (x - mean) / scale)
 

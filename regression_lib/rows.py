@@ -1,5 +1,7 @@
 """From tables to the tensors that a training runs on: checked, held out, weighted, scaled."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -8,6 +10,7 @@ from regression_lib.data import Dataset
 
 BLOCK = 2**22  # numbers that are scaled together: it bounds the memory
 TINY = np.finfo(np.float32).tiny
+NAMES = {"X": "feature_names", "y": "target_names"}
 
 
 def training_rows(net, X, y, validation, sample_weight, seed, device):
@@ -26,11 +29,25 @@ def training_rows(net, X, y, validation, sample_weight, seed, device):
         held_out = (*_matrices(net, *_validation(validation, names[0]), "validation ", names), None)
     _check_number(train, weight)
     net.to(device)
-    _set_scales(net, x, y, weight, train)
-    rows = _to_tensors(net, x, y, weight, train)
-    held_out = held_out and _to_tensors(net, *held_out)
-    net.feature_names, net.target_names, net.units = *names, units or net.units
-    return rows, held_out
+    with _as_before_if_it_fails(net):
+        net.feature_names, net.target_names, net.units = *names, units or net.units
+        _set_scales(net, x, y, weight, train)
+        return _to_tensors(net, x, y, weight, train), held_out and _to_tensors(net, *held_out)
+
+
+@contextmanager
+def _as_before_if_it_fails(net):
+    """Take names and scales back if the rows turn out to be none to train on."""
+    names = {name: getattr(net, name) for name in (*NAMES.values(), "units")}
+    learning = [net.x_scaler, net.y_scaler] + ([] if net.embedding is None else [net.embedding])
+    learning = [part for part in learning if not part.is_set]
+    try:
+        yield
+    except BaseException:
+        vars(net).update(names)
+        for part in learning:
+            part.reset()
+        raise
 
 
 def unpacked(X, y):
@@ -112,9 +129,6 @@ def _set_scales(net, x, y, weight, train):
             _refuse_narrow(values, train, what, getattr(net, NAMES[what]))
     if net.embedding is not None and not net.embedding.is_set:
         net.embedding.set(_in_parts(net.inputs, x, train))
-
-
-NAMES = {"X": "feature_names", "y": "target_names"}
 
 
 def mean_and_scale(values, rows, weight=None):

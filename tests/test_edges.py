@@ -1,0 +1,349 @@
+"""Where the road ends: odd numbers, odd modes and odd terminals each have a clear behaviour."""
+
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from regression_lib import (
+    DeepRegressor,
+    EnsembleNet,
+    RegressionNet,
+    claim,
+    embedding,
+    fit,
+    load_tecator,
+    lr_sweep,
+    make_projectile,
+    quiz,
+    track,
+)
+from regression_lib.rows import mean_and_scale
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 3))
+Y = (X @ [1.0, -2.0, 0.5])[:, None]
+QUICK = {"epochs": 30, "batch_size": 16, "lr": 1e-2}
+
+
+def net(**options):
+    return RegressionNet(3, **({"hidden": (16,), "batch_norm": False} | options))
+
+
+def estimator(**options):
+    return DeepRegressor(**({"hidden": (16,), "random_state": 0, **QUICK} | options))
+
+
+def r2(truth, predicted):
+    truth, predicted = np.ravel(truth), np.ravel(predicted)
+    scale = np.abs(truth).max()  # squares of 1e300 are no numbers
+    truth, predicted = truth / scale, predicted / scale
+    return 1 - ((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
+
+
+class TestSizes:
+    @pytest.mark.parametrize("size", [1e-300, 1e-6, 1.0, 1e30, 1e300])
+    def test_inputs_and_targets_of_any_size_are_learnt(self, size):
+        network = net()
+        fit(network, size * X, Y, **QUICK)
+        assert r2(Y, network.predict(size * X)) > 0.95
+        network = net()
+        fit(network, X, size * Y, **QUICK)
+        assert r2(size * Y, network.predict(X)) > 0.95
+        assert network.predict(X).dtype == np.float64
+        model = estimator().fit(size * X, size * Y[:, 0])
+        assert r2(size * Y, model.predict(size * X)) > 0.9
+
+    @pytest.mark.parametrize("centre", [1e6, 1e9, 1e12])
+    def test_a_column_that_varies_a_little_around_much_is_like_any_other(self, centre):
+        shifted = X + np.array([0, centre, 0])
+        network = net()
+        fit(network, shifted, Y + centre, **QUICK)
+        assert r2(Y, network.predict(shifted) - centre) > 0.95
+        assert network.x_scaler.scale[1] == pytest.approx(X[:, 1].std(), rel=1e-3)
+        again = estimator().fit(shifted, Y[:, 0] + centre)
+        assert r2(Y, again.predict(shifted) - centre) > 0.9
+
+    def test_the_scales_have_all_digits(self):
+        values = np.stack([1e9 + 1e-3 * X[:, 0], 1e-300 * X[:, 1], np.full(120, 7.0)], axis=1)
+        mean, scale = mean_and_scale(values, np.arange(120))
+        assert scale[0] == pytest.approx((values[:, 0] - 1e9).std(), rel=1e-12)
+        assert scale[1] == pytest.approx(1e-300 * X[:, 1].std(), rel=1e-12)
+        assert (mean[2], scale[2]) == (7, 1)
+        counts = np.arange(120) % 3
+        some, many = np.flatnonzero(counts), np.repeat(np.arange(120), counts)
+        weighted = mean_and_scale(X, some, counts[some])
+        assert np.allclose(weighted, mean_and_scale(X, many), rtol=1e-12)
+
+    def test_scales_stay_double_whatever_the_network_becomes(self, tmp_path):
+        network = net().half()
+        fit(network, X + np.array([0, 1e6, 0]), Y, epochs=1)
+        network.save(tmp_path / "m")
+        for kept in (network, network.float(), RegressionNet.load(tmp_path / "m")):
+            assert kept.x_scaler.mean.dtype == torch.float64
+            assert kept.x_scaler.mean[1] == pytest.approx(1e6 + X[:, 1].mean(), rel=1e-12)
+
+    @pytest.mark.parametrize("spoilt", ["X", "y"])
+    def test_without_scaling_a_narrow_column_is_refused_by_its_name(self, spoilt):
+        tables = {"X": pd.DataFrame(X, columns=list("abc")), "y": pd.DataFrame(Y, columns=["p"])}
+        for change in (lambda t: t + 1e9, lambda t: t * 1e-300):
+            changed = tables | {spoilt: change(tables[spoilt])}
+            with pytest.raises(ValueError, match=rf"column '[ap]' of {spoilt} varies by .* scale"):
+                fit(net(standardize=False), changed["X"], changed["y"], epochs=1)
+
+    @pytest.mark.parametrize("door", ["fit", "validation", "predict"])
+    def test_too_large_for_the_network_is_refused_by_row_and_column(self, door):
+        spoilt = pd.DataFrame(X, columns=list("abc"))
+        spoilt.loc[7, "b"] = 1e300
+        network = net(standardize=False)
+        doors = {
+            "fit": lambda: fit(network, spoilt, Y, epochs=1),
+            "validation": lambda: fit(network, X, Y, validation=(spoilt, Y), epochs=1),
+            "predict": lambda: network.predict(spoilt, batch_size=5),
+        }
+        if door == "validation":
+            doors[door] = lambda: fit(
+                network, spoilt * [1, 0, 1] + 0.1 * X, Y, validation=(spoilt, Y), epochs=1
+            )
+        with pytest.raises(ValueError, match=r"X holds 1e\+300 in row 7, column '?[b1]'?, which"):
+            doors[door]()
+        trained = net()
+        fit(trained, X, Y, epochs=1)
+        with pytest.raises(ValueError, match=r"X holds 1e\+300 in row 7"):
+            trained.predict(spoilt)
+        with pytest.raises(ValueError, match=r"X holds 1e\+300 in row 7"):
+            estimator(epochs=1).fit(X, Y).predict(spoilt.to_numpy())
+
+    def test_a_row_of_which_no_number_comes_is_named(self):
+        network = net(hidden=(64, 64))
+        fit(network, X, Y, **QUICK)
+        network.layers[0].linear.weight.data *= 100
+        far = X.copy()
+        far[5, 2] = 3e38
+        with pytest.raises(ValueError, match=r"row 5 of X gives no finite .*column 2 holds 3e\+38"):
+            network.predict(far)
+        network.head.weight.data[0, 0] = torch.nan
+        with pytest.raises(ValueError, match=r"weights of .* hold NaN or infinity"):
+            network.predict(X)
+
+
+class TestModes:
+    @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+    def test_fit_works_where_gradients_are_off(self, mode):
+        expected, network = net(), net()
+        fit(expected, X, Y, validation=0.2, **QUICK)
+        with mode():
+            fit(network, X, Y, validation=0.2, **QUICK)
+            assert not torch.is_grad_enabled()
+        assert np.array_equal(network.predict(X), expected.predict(X))
+
+    def test_a_network_made_under_inference_mode_is_refused_in_words(self):
+        with torch.inference_mode():
+            network = net()
+            with pytest.raises(ValueError, match=r"made under torch\.inference_mode\(\)"):
+                fit(network, X, Y, epochs=1)
+
+    @pytest.mark.parametrize("kind", ["bfloat16", "half", "double"])
+    def test_a_network_of_another_type_predicts(self, kind):
+        network = net(batch_norm=True)
+        fit(network, X, Y, **QUICK)
+        expected = network.predict(X)
+        assert np.abs(getattr(network, kind)().predict(X) - expected).max() < 0.1
+
+    @pytest.mark.parametrize(
+        ("size", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError)]
+    )
+    def test_batches_of_no_rows_are_refused(self, size, error):
+        for network in (net(), EnsembleNet(2, 3)):
+            with pytest.raises(error, match=f"batch_size must be .*, got {size}"):
+                network.predict(X, batch_size=size)
+
+    def test_members_by_number_or_slice(self):
+        members = EnsembleNet(5, 3, hidden=(4,))
+        fit(members, X, Y, epochs=2)
+        some = members[1:4]
+        assert isinstance(some, EnsembleNet)
+        assert len(some) == 3
+        assert np.allclose(some.predict_members(X), members.predict_members(X)[1:4])
+        assert some.config["seed"] == members.config["seed"][1:4]
+        assert np.allclose(members[::-2][0].predict(X), members[4].predict(X), atol=1e-6)
+        fit(some, X, -Y, epochs=2)
+        assert not np.allclose(some.predict_members(X), members.predict_members(X)[1:4])
+        with pytest.raises(IndexError, match="no member is left"):
+            members[5:]
+        for wrong in ("0", 1.0, None, True, [0]):
+            with pytest.raises(TypeError, match="a whole number or a slice"):
+                members[wrong]
+
+    def test_a_sweep_of_one_rate_by_the_wrong_name(self):
+        with pytest.raises(TypeError, match=r"lrs=0\.1 instead of lr"):
+            lr_sweep(net(), X, Y, lr=0.1)
+        with pytest.raises(ValueError, match="n_seeds must be at least 1, got 0"):
+            lr_sweep(net(), X, Y, n_seeds=0)
+
+
+class TestFewRows:
+    def test_one_row_that_counts_is_refused_at_both_doors(self):
+        alone = (np.arange(120) == 3).astype(float)
+        for door in (
+            lambda w: fit(net(), X, Y, sample_weight=w),
+            lambda w: estimator().fit(X, Y, w),
+        ):
+            with pytest.raises(ValueError, match=r"one row to train on .*sample_weight is zero"):
+                door(alone)
+        with pytest.raises(ValueError, match="one row to train on"):
+            fit(net(), X[:1], Y[:1])
+
+    def test_rows_that_a_warm_start_judges_by_were_never_trained_on(self, monkeypatch):
+        import regression_lib.rows as rows
+
+        held, original = [], rows._hold_out
+
+        def look(numbers, fraction, seed):
+            train, valid = original(numbers, fraction, seed)
+            held.append(set(valid.tolist()))
+            return train, valid
+
+        monkeypatch.setattr(rows, "_hold_out", look)
+        model = estimator(warm_start=True, epochs=1, random_state=np.random.RandomState(0))
+        for random_state in (1, None, 2):
+            model.fit(X, Y)
+            model.set_params(random_state=random_state)
+        assert held[0] == held[1] == held[2]
+        model.set_params(warm_start=False).fit(X, Y)
+        assert held[3] != held[0]
+
+    def test_whatever_fails_the_old_model_predicts_and_knows_its_columns(self):
+        frame = pd.DataFrame(X, columns=list("abc"))
+        model = estimator().fit(frame, Y)
+        before = model.predict(frame)
+        other = pd.DataFrame(np.hstack([X, X]), columns=list("uvwxyz"))
+
+        def stop(_history):
+            raise StopIteration
+
+        failures = [
+            ({"y": Y[:9]}, {}),
+            ({"callback": stop}, {}),
+            ({"y": np.full_like(Y, np.nan)}, {}),
+            ({}, {"lr": 0}),
+            ({}, {"hidden": (0,)}),
+            ({}, {"lr": 1e30, "optimizer": "sgd"}),
+            ({"validation": (other[:9], Y[:9, 0])}, {"patience": -1}),
+        ]
+        for arguments, options in failures:
+            changed = {name: model.get_params()[name] for name in options}
+            model.set_params(**options)
+            with pytest.raises((ValueError, StopIteration, FloatingPointError)):
+                model.fit(**({"X": other, "y": Y} | arguments))
+            model.set_params(**changed)
+            assert np.array_equal(model.predict(frame), before)
+            assert model.n_features_in_ == 3
+            assert model.feature_names_in_.tolist() == list("abc")
+
+    def test_rows_that_are_refused_leave_no_scales_and_no_names(self):
+        options = {"numeric_embedding": "piecewise_linear", "n_bins": 4}
+        spoilt = pd.DataFrame(X, columns=list("abc"))
+        spoilt.loc[3] = 1e300
+        network, fresh = net(**options), net(**options)
+        with pytest.raises(ValueError, match="too large"):
+            fit(network, pd.DataFrame(X, columns=list("abc")), Y, validation=(spoilt, Y), epochs=1)
+        assert network.feature_names is None
+        for name, value in fresh.state_dict().items():
+            assert torch.equal(value, network.state_dict()[name]), name
+        for trained in (network, fresh):
+            fit(trained, 5 * X + 1, Y, epochs=2)
+        assert np.array_equal(network.predict(X), fresh.predict(X))
+
+
+class TestMemory:
+    def test_pieces_leave_no_trace_in_the_embedding(self, monkeypatch):
+        values = torch.from_numpy(RNG.normal(size=(5000, 4))).float()
+        whole, pieces = embedding.PiecewiseLinear([9] * 4), embedding.PiecewiseLinear([9] * 4)
+        monkeypatch.setattr(embedding, "AT_ONCE", 10**9)
+        whole.set(values)
+        monkeypatch.setattr(embedding, "AT_ONCE", 500)
+        pieces.set(values)
+        for name, tensor in whole.state_dict().items():
+            assert torch.equal(tensor, pieces.state_dict()[name]), name
+
+    def test_many_columns_share_the_bins(self):
+        wide = RNG.normal(size=(70, 2000))
+        model = estimator(epochs=1).fit(wide, Y[:70])
+        assert sum(model.net_.config["n_bins"]) <= 2**15
+        assert estimator(epochs=1).fit(X, Y).net_.config["n_bins"] == [64, 64, 64]
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="measured on Linux")
+    @pytest.mark.parametrize(("n_rows", "n_columns"), [(1_000_000, 10), (2_000, 5_000)])
+    def test_the_default_estimator_takes_600_mb_above_the_data(self, n_rows, n_columns):
+        code = f"""
+import numpy as np
+from regression_lib import DeepRegressor
+
+def memory(which):
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith(which)).split()[1]) / 1024
+
+X = np.random.default_rng(0).random(({n_rows}, {n_columns}), dtype=np.float32)
+y = X[:, 0].copy()
+model = DeepRegressor(random_state=0, epochs=1, batch_size=max(128, {n_rows} // 100))
+DeepRegressor(epochs=1).fit(X[:100, :3], y[:100])  # all that loads when first used
+before = memory("VmRSS")
+model.fit(X, y).predict(X)
+print(memory("VmHWM") - before)
+"""
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert float(done.stdout) < 600, done.stderr
+
+
+SHOWN = """
+import sys
+from regression_lib import *
+
+net = RegressionNet(3, hidden=(4,))
+throws = make_projectile(60)
+model = DeepRegressor(hidden=(4,), epochs=1, n_members=2).fit(throws.X, throws.y)
+for thing in (net, EnsembleNet(2, 3), throws, model.history_, model, quiz("01_tensors"),
+              claim("It holds → 1 ± 1", True, {"1 × 1 = 1": True})):
+    print(thing)
+for kind in ("plain", "tqdm", "rich", "auto"):
+    for _ in track(range(3), "Größe → 3", kind=kind, status=lambda: "± 1"):
+        pass
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "gbk"])
+def test_everything_prints_on_every_terminal(encoding):
+    options = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "capture_output": True}
+    done = subprocess.run([sys.executable, "-c", SHOWN], **options)
+    assert done.returncode == 0, done.stderr.decode()
+    text = done.stdout.decode(encoding)
+    arrow = "→" if encoding in ("utf-8", "gbk") else "->"
+    assert f"RegressionNet(3 {arrow} 4 {arrow} 1, relu" in text
+    assert f"It holds {arrow} 1" in text
+
+
+def test_a_program_without_stdout_goes_on_in_silence(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    for kind in ("auto", "rich", "tqdm", "plain", "none"):
+        assert list(track(range(3), kind=kind)) == [0, 1, 2]
+    fit(net(), X, Y, epochs=1, progress=True)
+    assert "→" in repr(net())
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", closed)
+    assert list(track(range(3), kind="auto")) == [0, 1, 2]
+
+
+def test_texts_for_people_are_the_same_objects_as_before():
+    assert "→" in repr(load_tecator())
+    assert "✓" in repr(claim("Two is even", True, {"2 % 2 = 0": True}))
+    assert repr(quiz("01_tensors")).startswith("1. ")
+    assert "4 features" in repr(make_projectile(5))
