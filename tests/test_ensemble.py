@@ -82,9 +82,14 @@ class TestMembers:
     def test_indices(self):
         net = ensemble({})
         assert_same_weights(net[-1], net[2], 0)
+        assert_same_weights(net[-3], net[np.int64(0)], 0)
         assert len(list(net)) == len(net) == 3
-        with pytest.raises(IndexError, match="no member 3: the ensemble has 3"):
-            net[3]
+        for k in (3, -4):
+            with pytest.raises(IndexError, match=f"no member {k}: the ensemble has 3"):
+                net[k]
+        for k in ("0", 1.0, True):
+            with pytest.raises(TypeError, match=f"whole number or a slice, not by {k!r}"):
+                net[k]
 
     def test_seeds_may_be_named(self):
         net = EnsembleNet(2, 3, seed=[7, 7])

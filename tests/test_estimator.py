@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import regression_lib.estimator as estimator
 import regression_lib.training as training
 from regression_lib import (
     KC4,
@@ -201,6 +202,15 @@ class TestLearning:
         net = DeepRegressor(validation_fraction=0, **options).fit(X, y).net_
         assert net.layers[0].norm.num_batches_tracked == math.ceil(rows / size)
 
+    def test_many_features_share_the_bins(self, monkeypatch):
+        wide = RNG.normal(size=(70, 1000))
+        options = {"hidden": (1,), "epochs": 1}
+        assert DeepRegressor(**options).fit(wide, Y[:70]).net_.config["n_bins"] == [32] * 1000
+        few = np.stack([X[:, 0], X[:, 1] > 0, 0 * X[:, 2]], axis=1)  # at most a piece a gap
+        assert DeepRegressor(**options).fit(few, Y).net_.config["n_bins"] == [64, 1, 1]
+        monkeypatch.setattr(estimator, "MOST_BINS", 2)
+        assert DeepRegressor(**options).fit(X, Y).net_.config["n_bins"] == [1, 1, 1]
+
     def test_held_out_rows_do_not_count_for_the_auto_batch(self):
         X, y = RNG.normal(size=(544, 1)), RNG.normal(size=544)
         options = {"hidden": (1,), "batch_norm": True, "epochs": 1, "numeric_embedding": None}
@@ -217,6 +227,17 @@ class TestAtHome:
         assert np.allclose(model.predict(frame), quick().fit(X, Y).predict(X))
         with pytest.raises(ValueError, match="feature names"):
             model.predict(frame[["c", "b", "a"]])
+
+    def test_names_on_one_side_only_are_warned_of_where_it_happens(self):
+        frame = pd.DataFrame(X, columns=["a", "b", "c"])
+        for trained, asked, words in [
+            (frame, X, "X does not have valid feature names, but DeepRegressor was fitted with"),
+            (X, frame, "X has feature names, but DeepRegressor was fitted without"),
+        ]:
+            model = quick(epochs=1).fit(trained, Y)
+            with pytest.warns(UserWarning, match=words) as caught:
+                model.predict(asked)
+            assert [warning.filename for warning in caught] == [__file__]
 
     def test_pipeline_with_text_columns(self):
         frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(

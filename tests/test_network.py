@@ -311,6 +311,17 @@ class TestFiles:
             RegressionNet.load(path)
         assert not trace.exists()
 
+    def test_all_bytes_are_on_the_disk_before_the_file_has_its_name(self, tmp_path, monkeypatch):
+        path, synced = tmp_path / "m", []
+
+        def note(descriptor):
+            synced.append(os.fstat(descriptor).st_size)
+            assert not path.exists()
+
+        monkeypatch.setattr(os, "fsync", note)
+        self.trained().save(path)
+        assert synced == [path.stat().st_size]
+
     def test_a_failed_save_leaves_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "m"
         self.trained().save(path)
