@@ -298,12 +298,19 @@ def _only_numbers(table, labels, what):
     numbers = np.empty(table.shape)
     for (row, column), value in np.ndenumerate(table):
         if isinstance(value, (Real, Decimal, np.bool_)):
-            numbers[row, column] = value
+            numbers[row, column] = _as_float(value)
         elif any(value is mark for mark in missing):
             numbers[row, column] = np.nan
         else:
             refuse(what, labels[column], row, value)
     return numbers
+
+
+def _as_float(value):
+    try:
+        return float(value)
+    except OverflowError:  # a whole number, of which Python has larger ones
+        return np.inf
 
 
 def refuse(what, name, row, value):
@@ -348,8 +355,9 @@ def check_finite(matrix, numbers, labels, what, rows=None):
             f"Scale the column, e.g. to thousands."
         )
     kind = "NaN" if np.isnan(value) else f"infinity or a value too large for {matrix.dtype!r}"
+    count = "1 value is" if bad.sum() == 1 else f"{bad.sum()} values are"
     raise ValueError(
-        f"Input {what} contains {kind}. {bad.sum()} values are missing or not finite, the first "
+        f"Input {what} contains {kind}. {count} missing or not finite, the first "
         f"in {place}: {value}. Leave out such rows, or fill them in, e.g. with sklearn's "
         f"SimpleImputer."
     )

@@ -82,6 +82,8 @@ class Dataset:
 
     Raises
     ------
+    TypeError
+        If X or y is no pandas DataFrame.
     ValueError
         If the tables differ in length, or a column has no unit.
     """
@@ -93,6 +95,13 @@ class Dataset:
     dates: "pd.Series | None" = None
 
     def __post_init__(self):
+        for part in ("X", "y"):
+            table = getattr(self, part)
+            if not (hasattr(table, "iloc") and hasattr(table, "columns")):
+                raise TypeError(
+                    f"{part} of a Dataset is a pandas DataFrame, not {type(table).__name__}: pass "
+                    f"{part}.to_pandas(), or use fit(net, X, y), which takes tables of any library"
+                )
         lengths = {len(part) for part in (self.X, self.y, self.dates) if part is not None}
         if len(lengths) > 1:
             raise ValueError(
@@ -495,6 +504,3 @@ def _cut(dataset, order, test_size, validation_size):
             f"none may be empty. Take more rows or other shares (validation_size=0 for none)."
         )
     return Split(*map(dataset.rows, parts))
-
-
-# ------------------------------------------------------------------------------ the gate

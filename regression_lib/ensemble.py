@@ -201,7 +201,10 @@ class EnsembleNet(RegressionNet):
         """
         members = self._predict(X, batch_size)
         mean = members.mean(0)
-        return (mean, members.std(0)) if return_std else mean
+        if not return_std:
+            return mean
+        size = np.abs(members).max() or 1.0  # or squares of 1e200 would be infinite
+        return mean, (members / size).std(0) * size
 
     def predict_members(self, X, batch_size=8192):
         """Each member's own prediction, shape (n_members, n_rows, n_targets)."""

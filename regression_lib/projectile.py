@@ -70,6 +70,3 @@ def _hit(state, drag, step, row):
         there = _runge_kutta(state, drag, part)
         part = np.clip(part - there[row] / _acceleration(there, drag)[row], 0, step)
     return part, _runge_kutta(state, drag, part)
-
-
-# ------------------------------------------------------------------------------ splitting

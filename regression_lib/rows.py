@@ -24,9 +24,9 @@ def training_rows(net, X, y, validation, sample_weight, seed, device):
     held_out = None
     if is_fraction(validation):
         train, held = _hold_out(train, validation, seed)
-        held_out = x[held], y[held], None if weight is None else weight[held]
+        held_out = x, y, weight, held
     elif validation is not None:
-        held_out = (*_matrices(net, *_validation(validation, names[0]), "validation ", names), None)
+        held_out = _matrices(net, *_validation(validation, names[0]), "validation ", names)
     _check_number(train, weight)
     net.to(device)
     with _as_before_if_it_fails(net):
@@ -200,7 +200,7 @@ def _matrices(net, X, y, which, names):
     return x, y
 
 
-def _to_tensors(net, x, y, weight, rows=None):
+def _to_tensors(net, x, y, weight=None, rows=None):
     """Standardised rows in the network's type, with their weights where there are some."""
     rows = np.arange(len(x)) if rows is None else rows
     parts = [_in_parts(net.inputs, x, rows), _in_parts(net.targets, y, rows)]

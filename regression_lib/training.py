@@ -122,6 +122,8 @@ def fit(
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience} needs validation rows to judge by")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of the History, got {callback!r}")
     if checkpoint is not None:
         check_writable(checkpoint)
     first_seed = np.ravel(options["seed"])[0]

@@ -119,6 +119,16 @@ class TestSizes:
         with pytest.raises(ValueError, match=r"X holds 1e\+300 in row 7"):
             estimator(epochs=1).fit(X, Y).predict(spoilt.to_numpy())
 
+    def test_members_spread_has_the_size_of_the_targets(self):
+        model = estimator(n_members=3, epochs=2).fit(X, Y[:, 0])
+        large = estimator(n_members=3, epochs=2).fit(X, 1e250 * Y[:, 0])
+        spread, larger = (m.predict(X, return_std=True)[1] for m in (model, large))
+        assert np.allclose(1e250 * spread, larger, rtol=1e-3)
+
+    def test_a_whole_number_too_large_for_any_float_is_refused(self):
+        with pytest.raises(ValueError, match=r"X contains infinity.* in row 0, column 1"):
+            net().predict([[1, 10**400, 2]])
+
     def test_a_row_of_which_no_number_comes_is_named(self):
         network = net(hidden=(64, 64))
         fit(network, X, Y, **QUICK)
@@ -185,6 +195,10 @@ class TestModes:
             lr_sweep(net(), X, Y, lr=0.1)
         with pytest.raises(ValueError, match="n_seeds must be at least 1, got 0"):
             lr_sweep(net(), X, Y, n_seeds=0)
+
+    def test_a_callback_that_is_none_is_noticed_before_the_first_epoch(self):
+        with pytest.raises(TypeError, match="callback must be a function of the History, got 3"):
+            fit(net(), X, Y, callback=3)
 
 
 class TestFewRows:
