@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torture import DAMAGES, damaged, outcome
 
 import regression_lib.storage as storage
 from regression_lib import EnsembleNet, RegressionNet, fit
@@ -36,36 +37,6 @@ def trained(members=None, **options):
 # ------------------------------------------------------------------------------ damage
 
 
-def damaged(content, rng):
-    """A file as a bad disk, a cut connection or an editor leaves it."""
-    content = bytearray(content)
-    place, length = rng.randrange(len(content)), rng.randrange(1, 40)
-    kind = rng.randrange(8)
-    if kind < 3:  # one bit, most of all where the description is
-        content[rng.randrange(min(len(content), 1500)) if kind else place] ^= 1 << rng.randrange(8)
-    elif kind == 3:
-        del content[place:]
-    elif kind == 4:
-        del content[place : place + length]
-    elif kind == 5:
-        content[place : place + length] = rng.randbytes(length)
-    elif kind == 6:
-        content[place:place] = content[place // 2 : place // 2 + length]
-    else:
-        content[place : place + length] = bytes(length)
-    return bytes(content)
-
-
-def outcome(read, same):
-    """How reading went: a ValueError in our words, an equal model, or what should not be."""
-    try:
-        found = read()
-    except ValueError as error:
-        ours = type(error) is ValueError and "weights_only" not in str(error)
-        return "refused" if ours else f"foreign words: {error}"
-    return "equal" if same(found) else "another model"
-
-
 @pytest.mark.parametrize("members", [None, 2])
 def test_a_damaged_model_is_refused_or_the_same(tmp_path, members):
     net = trained(members, numeric_embedding="piecewise_linear", n_bins=4)
@@ -82,7 +53,7 @@ def test_a_damaged_model_is_refused_or_the_same(tmp_path, members):
 
     rng, seen, start = random.Random(members or 1), {}, time.process_time()
     for _ in range(750):
-        (tmp_path / "m").write_bytes(damaged(content, rng))
+        (tmp_path / "m").write_bytes(damaged(content, rng.choice([*DAMAGES]), rng))
         found = outcome(lambda: type(net).load(tmp_path / "m"), same)
         seen[found] = seen.get(found, 0) + 1
     assert set(seen) <= {"refused", "equal"}
@@ -109,7 +80,7 @@ def test_a_damaged_checkpoint_is_refused_or_the_same(tmp_path, members):
         return np.array_equal(net.predict(X), expected.predict(X))
 
     for _ in range(750):
-        path.write_bytes(damaged(content, rng))
+        path.write_bytes(damaged(content, rng.choice([*DAMAGES]), rng))
         found = outcome(resumed, same)
         seen[found] = seen.get(found, 0) + 1
     assert set(seen) <= {"refused", "equal"}
