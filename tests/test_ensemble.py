@@ -138,6 +138,13 @@ class TestTrainedAsOne:
             expected = fit(single, X, Y, **(TRAINING | {"seed": seed, "lr": lr}))
             self.assert_same(history[k], expected)
 
+    @pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
+    def test_rates_may_be_any_sequence(self, kind):
+        rates, seeds = [1e-3, 1e-2, 3e-2], [5, 6, 7]
+        expected = fit(ensemble({}), X, Y, **(TRAINING | {"lr": rates, "seed": seeds}))
+        own = {"lr": kind(rates), "seed": kind(seeds)}
+        self.assert_same(fit(ensemble({}), X, Y, **(TRAINING | own)), expected)
+
     @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
     @pytest.mark.parametrize("schedule", ["cosine", "constant"])
     def test_every_optimizer_and_schedule(self, optimizer, schedule):
@@ -211,6 +218,14 @@ class TestDivergence:
         options = {"optimizer": "sgd", "lr": 1e10, "schedule": "constant"}
         with pytest.raises(FloatingPointError, match=r"in epoch \d at lr 1e"):
             fit(ensemble({"batch_norm": False}), X, Y, epochs=20, **options)
+
+    def test_with_one_rate_for_all_a_single_loss_stops_all(self):
+        net = ensemble({})
+        net.head.weight.data[1] = torch.nan
+        with pytest.raises(FloatingPointError, match="training loss became nan in epoch 1"):
+            fit(net, X, Y, **TRAINING)
+        with pytest.warns(RuntimeWarning, match=r"members \[1\]"):
+            fit(net, X, Y, **(TRAINING | {"lr": [0.01] * 3}))
 
     def test_of_own_rates_the_others_go_on(self):
         net = ensemble({"batch_norm": False})

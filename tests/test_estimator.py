@@ -102,13 +102,13 @@ class TestLearning:
 
     def test_members_differ_in_start_and_batches(self):
         options = {"numeric_embedding": None, "epochs": 2, "batch_size": 32}
-        model = quick(n_members=3, validation_fraction=0, **options).fit(X, Y)
+        model = quick(n_members=2, validation_fraction=0, **options).fit(X, Y)
         assert isinstance(model.net_, EnsembleNet)
         seeds = model.net_.config["seed"]
-        assert len(set(seeds)) == 3
+        assert len(set(seeds)) == 2
         by_hand = {}
         for name, seed in {"own batches": seeds, "the same batches": seeds[0]}.items():
-            net = EnsembleNet(3, 3, hidden=(16, 16), batch_norm=False, seed=seeds)
+            net = EnsembleNet(2, 3, hidden=(16, 16), batch_norm=False, seed=seeds)
             settings = {"epochs": 2, "batch_size": 32, "lr": 3e-3, "weight_decay": 0.1}
             fit(net, X, Y[:, None], seed=seed, **settings)
             by_hand[name] = net.predict_members(X)
@@ -185,13 +185,16 @@ class TestLearning:
         with pytest.raises(ValueError, match="2 columns, but 1"):
             quick().fit(X, Y, validation=(X[:50], np.stack([Y[:50], Y[:50]], axis=1)))
 
-    @pytest.mark.parametrize(("rows", "most"), [(2, 2000), (40, 1000), (300, 118)])
-    def test_auto_trains_two_thousand_steps(self, rows, most):
+    @pytest.mark.parametrize(
+        ("rows", "epochs"), [(2, 2000), (40, 667), (300, 118), (17_000, 17), (100_000, 16)]
+    )
+    def test_auto_trains_two_thousand_steps(self, rows, epochs):
         model = DeepRegressor(hidden=(2,), random_state=0)
-        epochs = model._training(rows, [0], None)["epochs"]
-        assert 16 <= epochs <= most
-        model.set_params(batch_size=4096)
-        assert model._training(rows, [0], None)["epochs"] == 2000
+        assert model._training(rows, [0], None)["epochs"] == epochs
+
+    def test_auto_epochs_follow_a_given_batch_size(self):
+        model = DeepRegressor(batch_size=4096)
+        assert model._training(300, [0], None)["epochs"] == 2000
 
     @pytest.mark.parametrize(
         ("rows", "size"), [(160, 16), (255, 16), (272, 17), (2032, 127), (2048, 128), (2064, 128)]
@@ -338,6 +341,7 @@ class TestAtHome:
         ({"n_members": 1.5}, TypeError, "n_members must be a whole number, got 1.5"),
         ({"epochs": "many"}, TypeError, "epochs must be a whole number, got 'many'"),
         ({"batch_size": -1}, ValueError, "batch_size must be at least 1, got -1"),
+        ({"batch_size": "many"}, TypeError, "batch_size must be a whole number, got 'many'"),
         ({"lr": 0}, ValueError, "lr must be positive"),
         ({"numeric_embedding": "sine"}, ValueError, "unknown numeric_embedding 'sine'"),
         ({"validation_fraction": 1.5}, ValueError, r"in \[0, 1\), got 1.5"),
@@ -348,6 +352,15 @@ class TestAtHome:
 def test_wrong_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
         quick(**options).fit(X, Y)
+
+
+def test_another_number_of_columns_is_refused():
+    model = quick(epochs=1, warm_start=True).fit(X, Y)
+    words = "X has 2 features, but DeepRegressor is expecting 3"
+    with pytest.raises(ValueError, match=words):
+        model.predict(X[:, :2])
+    with pytest.raises(ValueError, match=words):
+        model.fit(X[:, :2], Y)  # it would go on
 
 
 def test_one_network_has_no_spread():

@@ -44,7 +44,10 @@ TESTS = {
     "studies": "studies tuning",
 }
 # What starts processes or takes long comes second, and only for what has survived the rest.
-SLOW = "scikit_learns_own or killed or sigint or process or cluster or memory or damaged or Path"
+SLOW = (
+    "scikit_learns_own or killed or sigint or process or cluster or memory or damaged or terminal "
+    "or nothing_may_be_written or at_the_same_time or read_only_folder or another_folder"
+)
 LIBRARIES = ["torch", "sklearn.utils.estimator_checks", "optuna", "hypothesis", "pytest", "pandas"]
 
 ORDERS = Lt, LtE, Gt, GtE = ast.Lt, ast.LtE, ast.Gt, ast.GtE
