@@ -4,6 +4,7 @@ import ast
 import os
 import sys
 import time
+from collections import Counter
 
 import mutate
 import pytest
@@ -111,9 +112,25 @@ def test_a_fault_that_no_test_notices_survives_and_is_taken_back(
 
 def test_what_is_allowed_says_why():
     for entry in mutate.allowed_faults():
-        assert entry.keys() == {"module", "before", "after", "why"}
+        assert entry.keys() | {"after"} == {"module", "before", "after", "why"}
         assert entry["module"] in mutate.TESTS
         assert len(entry["why"]) > 10
+
+
+def test_allowed_are_single_changes_or_all_of_a_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mutate.py", "--module", "storage"])
+    monkeypatch.setattr(mutate, "LIBRARIES", [])
+    monkeypatch.setattr(mutate, "run", lambda chosen, *_: [(mutant, False) for mutant in chosen])
+    source = (mutate.ROOT / "regression_lib" / "storage.py").read_bytes()
+    all_of_them = mutate.mutants("storage", source)
+    (line, of_the_line), *_ = Counter(mutant.before for mutant in all_of_them).most_common()
+    after = next(mutant.after for mutant in all_of_them if mutant.before == line)
+    place = {"module": "storage", "before": line}
+    for entry, count in [(place | {"after": after}, 1), (place, of_the_line)]:
+        monkeypatch.setattr(mutate, "allowed_faults", lambda entry=entry: [entry])
+        assert mutate.main() is False
+        killed, survived, equal = map(int, capsys.readouterr().out.split()[-3:])
+        assert (killed, survived, equal) == (len(all_of_them) - count, 0, count)
 
 
 def test_the_sample_is_that_of_its_seed(monkeypatch, capsys):

@@ -239,6 +239,15 @@ class TestSampleWeight:
         fit(b, X.repeat(counts, 0), y.repeat(counts, 0), **options)
         assert a.predict(X) == pytest.approx(b.predict(X), rel=1e-9)
 
+    def test_rows_of_weight_zero_are_as_good_as_left_out(self):
+        X, y = data()
+        counts = np.arange(200) % 2
+        a, b = net(), net()
+        fit(a, X, y, sample_weight=counts, validation=0.2, **SMALL)
+        some = counts == 1
+        fit(b, X[some], y[some], sample_weight=np.ones(100), validation=0.2, **SMALL)
+        assert same(weights(a), weights(b))
+
     def test_a_validation_fraction_takes_its_weights_along(self):
         X, y = data()
         rare = np.where(np.arange(200) < 20, 1.0, 1e-9)

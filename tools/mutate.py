@@ -295,8 +295,9 @@ def main():
     if options.sample and options.sample < len(found):
         picked = random.Random(options.seed).sample(range(len(found)), options.sample)
         found = [found[i] for i in sorted(picked)]
-    allowed = {(e["module"], e["before"], e["after"]) for e in allowed_faults()}
-    equal = [m for m in found if (m.module, m.before, m.after) in allowed]
+    allowed = {(e["module"], e["before"], e.get("after")) for e in allowed_faults()}
+    named = [{(m.module, m.before, m.after), (m.module, m.before, None)} for m in found]
+    equal = [mutant for mutant, names in zip(found, named, strict=True) if names & allowed]
     os.environ["OMP_NUM_THREADS"] = "1"  # as many workers as cores are at work
     for name in LIBRARIES:
         importlib.import_module(name)
