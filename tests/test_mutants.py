@@ -31,6 +31,8 @@ def planted(source):
         ("f(a, key=b)", ["pass", "f(a)"]),
         ("x = y.detach().abs()", ["x = y.detach()", "x = y.abs()"]),
         ("x = max(y)", ["x = min(y)"]),
+        ("x = y.mean()", ["x = y.sum()"]),
+        ("x = y.mean", []),
         ("x = y.any(0)", ["x = y.all(0)", "x = y.any(1)", "x = y.any(-1)"]),
         ("x.y = z", ["pass"]),
         ("x = a if b else c", ["x = a", "x = c"]),

@@ -111,21 +111,27 @@ def expressions(node):
         case ast.IfExp():
             yield node.body
             yield node.orelse
-        case ast.Call(func=ast.Attribute(attr=name), args=[], keywords=[]):
-            if name not in ("items", "keys", "values"):
-                yield node.func.value  # x.detach() → x
         case ast.Call():
-            for i in range(len(node.keywords)):
-                yield changed(node, keywords=replaced(node.keywords, i))
+            yield from calls(node)
         case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
             for i, part in enumerate(node.generators):
                 if part.ifs:
                     every = changed(part, ifs=[])
                     yield changed(node, generators=replaced(node.generators, i, every))
+
+
+def calls(node):
+    """What may stand in the place of a call: another function, fewer options, or none."""
+    match node.func:
         case ast.Name(id=name) if name in OTHER:
-            yield ast.Name(OTHER[name])
+            yield changed(node, func=ast.Name(OTHER[name]))
         case ast.Attribute(attr=name) if name in OTHER:
-            yield changed(node, attr=OTHER[name])
+            yield changed(node, func=changed(node.func, attr=OTHER[name]))
+        case ast.Attribute(attr=name) if not (node.args or node.keywords):
+            if name not in ("items", "keys", "values"):
+                yield node.func.value  # x.detach() → x
+    for i in range(len(node.keywords)):
+        yield changed(node, keywords=replaced(node.keywords, i))
 
 
 def statements(node):
