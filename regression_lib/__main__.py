@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m regression_lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="versions, device, data, a short training; to paste")

@@ -4,14 +4,23 @@ A unit learns only where its activation has a slope. `responsive_range` finds th
 any function, by the same rule for all: where the slope is at least a given share of its peak.
 """
 
+from __future__ import annotations
+
 import copy
 import math
+from collections.abc import Callable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import nn
 
-ACTIVATIONS = {
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Activation: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor]  # a module is one, too
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
@@ -24,7 +33,7 @@ ACTIVATIONS = {
 }
 
 
-def get_activation(name):
+def get_activation(name: str) -> nn.Module:
     """Make an activation from its name.
 
     Parameters
@@ -57,7 +66,7 @@ def get_activation(name):
     return ACTIVATIONS[name]()
 
 
-def derivative(activation, x):
+def derivative(activation: Activation, x: torch.Tensor | ArrayLike) -> torch.Tensor:
     """Differentiate an activation by autograd, in double precision.
 
     Parameters
@@ -95,7 +104,7 @@ def derivative(activation, x):
     return torch.autograd.grad(y, x, torch.ones_like(y))[0]
 
 
-def responsive_range(fn, threshold=0.0707):
+def responsive_range(fn: Activation, threshold: float = 0.0707) -> tuple[float, float]:
     """Find where an activation responds: the stretch that has a slope worth the name.
 
     It is the smallest interval that holds every point whose slope, up or down, is at least

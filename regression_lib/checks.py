@@ -8,20 +8,39 @@ here that is missing, infinite, no number, or under another column's name.
 Where scikit-learn has words for what is wrong, they are used.
 """
 
+from __future__ import annotations
+
 import datetime
 import sys
+from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Real
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import torch
 
 from regression_lib.words import shorten
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+# Tables and columns come from libraries that need not be installed here, so that no annotation
+# can list them all: `as_matrix` and `as_vector` say what they take, and look at what comes.
+Table: TypeAlias = Any
+Column: TypeAlias = Any
+
 NUMBERS = "biuf"  # NumPy's kinds of real numbers, booleans included
 
 
-def as_matrix(values, what, columns=None, dtype=np.float64, *, copy=True):
+def as_matrix(
+    values: Table,
+    what: str,
+    columns: int | Sequence[str] | None = None,
+    dtype: DTypeLike = np.float64,
+    *,
+    copy: bool = True,
+) -> np.ndarray:
     """Turn a table of any kind into a matrix of finite numbers, or say why it is none.
 
     Parameters
@@ -65,7 +84,7 @@ def as_matrix(values, what, columns=None, dtype=np.float64, *, copy=True):
     return matrix
 
 
-def as_vector(values, what):
+def as_vector(values: Column, what: str) -> np.ndarray:
     """Turn a column of any kind (series, array, tensor or list) into finite numbers.
 
     Returns
@@ -86,7 +105,7 @@ def as_vector(values, what):
     return as_matrix(column[:, None], what)[:, 0]
 
 
-def is_column(values, what):
+def is_column(values: Table | Column, what: str) -> bool:
     """Whether values of any kind have one dimension only, as a series has."""
     if hasattr(values, "shape"):
         return len(values.shape) == 1
@@ -95,7 +114,7 @@ def is_column(values, what):
     )
 
 
-def column_names(values, what="X"):
+def column_names(values: Table | Column, what: str = "X") -> tuple[str, ...] | None:
     """The names of a table's columns, or of a series as the only one; None where it has none.
 
     Names are texts. A frame whose columns are merely numbered has none, as in scikit-learn.
@@ -313,7 +332,7 @@ def _as_float(value):
         return np.inf
 
 
-def refuse(what, name, row, value):
+def refuse(what: str, name: object, row: int, value: object) -> NoReturn:
     """Raise the error that says why a value is no real number, and what to do."""
     if isinstance(value, (complex, np.complexfloating)):
         raise ValueError(
@@ -338,7 +357,13 @@ def refuse(what, name, row, value):
     )
 
 
-def check_finite(matrix, numbers, labels, what, rows=None):
+def check_finite(
+    matrix: np.ndarray,
+    numbers: np.ndarray,
+    labels: Sequence[object],
+    what: str,
+    rows: Sequence[int] | None = None,
+) -> None:
     """Refuse what is missing, infinite, or has become infinite on its way from `numbers`.
 
     `rows` are the numbers of the rows, where these are not all or not in order.

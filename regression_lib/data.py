@@ -5,15 +5,18 @@ of every column. Nothing is scaled or encoded here: scikit-learn does that well,
 that starts with batch normalisation may not need it.
 """
 
+from __future__ import annotations
+
 import gzip
 import hashlib
 import io
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -22,6 +25,7 @@ from regression_lib.words import printable, shorten, shorten_to_list
 
 if TYPE_CHECKING:  # pandas takes longer to import than this whole library: only when used
     import pandas as pd
+    from numpy.typing import ArrayLike
 
 KC4 = ("sqft_living", "bedrooms", "lat", "long")  # the post's area, rooms and region
 KC17 = (
@@ -88,13 +92,13 @@ class Dataset:
         If the tables differ in length, or a column has no unit.
     """
 
-    X: "pd.DataFrame"
-    y: "pd.DataFrame"
+    X: pd.DataFrame
+    y: pd.DataFrame
     units: dict[str, str]
     name: str
-    dates: "pd.Series | None" = None
+    dates: pd.Series | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part in ("X", "y"):
             table = getattr(self, part)
             if not (hasattr(table, "iloc") and hasattr(table, "columns")):
@@ -114,20 +118,20 @@ class Dataset:
                 f"units lacks {missing}. Give every column a unit; a pure number has the unit ''."
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.X)
 
     @property
-    def feature_names(self):
+    def feature_names(self) -> tuple[str, ...]:
         """The names of the columns of X, a tuple."""
         return tuple(self.X.columns)
 
     @property
-    def target_names(self):
+    def target_names(self) -> tuple[str, ...]:
         """The names of the columns of y, a tuple."""
         return tuple(self.y.columns)
 
-    def select(self, *names):
+    def select(self, *names: str) -> Dataset:
         """Keep these features, in this order.
 
         Parameters
@@ -157,7 +161,7 @@ class Dataset:
             )
         return replace(self, X=self.X[list(names)])
 
-    def rows(self, index):
+    def rows(self, index: slice | ArrayLike) -> Dataset:
         """Keep these rows.
 
         Parameters
@@ -180,7 +184,7 @@ class Dataset:
         dates = None if self.dates is None else self.dates.iloc[index]
         return replace(self, X=self.X.iloc[index], y=self.y.iloc[index], dates=dates)
 
-    def log_target(self):
+    def log_target(self) -> Dataset:
         """Replace the target by its natural logarithm, which turns ratios into differences.
 
         Returns
@@ -212,7 +216,7 @@ class Dataset:
     def _with_unit(self, name):
         return f"{name} ({self.units[name]})" if self.units[name] else str(name)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         targets = ", ".join(map(self._with_unit, self.y))
         return printable(
             f"{self.name}: {len(self):,} rows × {self.X.shape[1]} features → {targets}\n"
@@ -265,7 +269,9 @@ def _number(value):
 # ------------------------------------------------------------------------------ loading
 
 
-def load_king_county(n=None, features=KC17, seed=0):
+def load_king_county(
+    n: SupportsIndex | None = None, features: Sequence[str] = KC17, seed: int = 0
+) -> Dataset:
     """Load the prices of houses sold in King County (Washington State, USA) in 2014 and 2015.
 
     Parameters
@@ -315,7 +321,7 @@ def load_king_county(n=None, features=KC17, seed=0):
     return dataset.rows(np.sort(np.random.default_rng(seed).permutation(len(dataset))[:n]))
 
 
-def load_tecator():
+def load_tecator() -> Dataset:
     """Load near-infrared spectra of 215 samples of meat, and what the meat consists of.
 
     Returns
@@ -342,7 +348,7 @@ def load_tecator():
     return Dataset(X=X, y=table[targets], units=units, name="Tecator meat spectra")
 
 
-def checksums():
+def checksums() -> dict[str, tuple[str, str]]:
     """Compare the shipped files with what they should be.
 
     Returns
@@ -374,7 +380,7 @@ def _read(file):
     return pd.read_csv(io.BytesIO(gzip.decompress(content)))
 
 
-def _whole_number(value, what):
+def _whole_number(value: SupportsIndex, what: str) -> int:
     """Accept what Python itself accepts as an index, and nothing that would have to be rounded."""
     try:
         return operator.index(value)
@@ -385,7 +391,7 @@ def _whole_number(value, what):
 # ------------------------------------------------------------------------------ physics
 
 
-def make_projectile(n=2000, seed=0):
+def make_projectile(n: SupportsIndex = 2000, seed: int = 0) -> Dataset:
     """Throw n balls through the air: data without noise, and as many as you like.
 
     The air brakes with the square of the speed: a = −g e_y − k |v| v.
@@ -433,7 +439,9 @@ class Split(NamedTuple):
     test: Dataset
 
 
-def split(dataset, seed=0, test_size=0.2, validation_size=0.1):
+def split(
+    dataset: Dataset, seed: int = 0, test_size: float = 0.2, validation_size: float = 0.1
+) -> Split:
     """Split at random: fair where the rows are exchangeable, flattering where time passes.
 
     Parameters
@@ -460,7 +468,7 @@ def split(dataset, seed=0, test_size=0.2, validation_size=0.1):
     return _cut(dataset, order[::-1], test_size, validation_size)
 
 
-def split_by_time(dataset, test_size=0.2, validation_size=0.1):
+def split_by_time(dataset: Dataset, test_size: float = 0.2, validation_size: float = 0.1) -> Split:
     """Split by time, as a forecast is used: learn from the oldest rows, test on the newest.
 
     Parameters

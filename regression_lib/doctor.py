@@ -10,7 +10,7 @@ PACKAGES = ["regression-lib", "torch", "numpy", "pandas", "scikit-learn", "matpl
 PACKAGES += ["safetensors", "tqdm", "rich", "jupyterlab", "jupyter-book"]
 
 
-def examine():
+def examine() -> list[tuple[str, str, bool]]:
     """Look at versions, device, data and a short training.
 
     Returns
@@ -64,7 +64,7 @@ def _training():
     return "training", found, bool(loss < 0.5)
 
 
-def main():
+def main() -> int:
     """Print the findings; the exit status is 0 if all is well, 1 if not."""
     findings = examine()
     print("```")

@@ -8,6 +8,8 @@ Source: Gorishniy, Rubachev & Babenko (2022), "On Embeddings for Numerical Featu
 Deep Learning", arXiv:2203.05556, section 3.2.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -33,7 +35,13 @@ class PiecewiseLinear(nn.Module):
     which is passed on beside them, still tells such values apart.
     """
 
-    def __init__(self, n_bins):
+    column: torch.Tensor
+    left: torch.Tensor
+    width: torch.Tensor
+    mean: torch.Tensor
+    is_set: torch.Tensor
+
+    def __init__(self, n_bins: Sequence[int]) -> None:
         super().__init__()
         counts = torch.tensor(n_bins, device="cpu")
         self.n_bins = list(n_bins)
@@ -45,7 +53,7 @@ class PiecewiseLinear(nn.Module):
         self.register_buffer("mean", torch.zeros(sum(n_bins)))
         self.register_buffer("is_set", torch.tensor(False))
 
-    def set(self, x):
+    def set(self, x: torch.Tensor) -> None:
         """Put the borders where x, shape (n_rows, n_features), has its values."""
         self.reset()
         lefts, widths = self.left.split(self.n_bins), self.width.split(self.n_bins)
@@ -62,20 +70,20 @@ class PiecewiseLinear(nn.Module):
         self.mean.copy_(total / len(x))
         self.is_set.fill_(True)
 
-    def reset(self):
+    def reset(self) -> None:
         """No borders, and so shares of 0."""
         for values, start in [(self.left, 0), (self.width, torch.inf), (self.mean, 0)]:
             values.fill_(start)
         self.is_set.fill_(False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x, self._shares(x) - self.mean], dim=-1)
 
     def _shares(self, x):
         return ((x[..., self.column] - self.left) / self.width).clamp_(0, 1)
 
 
-def borders_of(column, n_bins):
+def borders_of(column: torch.Tensor, n_bins: int) -> torch.Tensor:
     """Where to cut a column into at most `n_bins` pieces: at its values if few, else quantiles."""
     values = column.unique()
     if len(values) <= n_bins + 1:

@@ -6,11 +6,17 @@ more than the product. K networks of one shape share the calls: their weights st
 as K · n_out channels. They share nothing else, and each is trained as it would be alone.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from regression_lib.checks import Table
 from regression_lib.network import NAMES, RegressionNet, count_of, seed_of
 
 SHARED = ("x_scaler.", "y_scaler.", "embedding.")  # one for all members; the rest is K-fold
@@ -23,13 +29,13 @@ class Linears(nn.Module):
     goes through them unit by unit, then needs no copy.
     """
 
-    def __init__(self, n_members, n_in, n_out, *, bias):
+    def __init__(self, n_members: int, n_in: int, n_out: int, *, bias: bool) -> None:
         super().__init__()
         self.in_features, self.out_features = n_in, n_out
         self.weight = nn.Parameter(torch.empty(n_members, n_out, n_in))
         self.bias = nn.Parameter(torch.empty(n_members, n_out)) if bias else None
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.bias is None:
             return torch.bmm(self.weight, x)
         return torch.baddbmm(self.bias[:, :, None], self.weight, x)
@@ -38,7 +44,11 @@ class Linears(nn.Module):
 class BatchNorms(nn.Module):
     """K batch norms, as one over K · n_features channels: x has shape (K, n_features, n_rows)."""
 
-    def __init__(self, n_members, n_features, momentum, eps=1e-5):
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
+    def __init__(self, n_members: int, n_features: int, momentum: float, eps: float = 1e-5) -> None:
         super().__init__()
         self.num_features, self.momentum, self.eps = n_features, momentum, eps
         self.weight = nn.Parameter(torch.ones(n_members, n_features))
@@ -47,12 +57,13 @@ class BatchNorms(nn.Module):
         self.register_buffer("running_var", torch.ones(n_members, n_features))
         self.register_buffer("num_batches_tracked", torch.zeros(n_members, dtype=torch.long))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training:
             self.num_batches_tracked.add_(1)
-        flat = [t.view(-1) for t in (self.running_mean, self.running_var, self.weight, self.bias)]
+        mean, var = self.running_mean.view(-1), self.running_var.view(-1)
+        learnt = self.weight.view(-1), self.bias.view(-1)
         channels = x.reshape(1, -1, x.shape[-1])
-        result = F.batch_norm(channels, *flat, self.training, self.momentum, self.eps)
+        result = F.batch_norm(channels, mean, var, *learnt, self.training, self.momentum, self.eps)
         return result.view(x.shape)
 
 
@@ -83,13 +94,18 @@ class EnsembleNet(RegressionNet):
     EnsembleNet(5 × (4 → 64 → 64 → 1), relu, batch_norm, 23,365 parameters)
     """
 
-    def __init__(self, n_members, n_features, n_targets=1, *, seed=0, **options):
+    def __init__(
+        self,
+        n_members: int,
+        n_features: int,
+        n_targets: int = 1,
+        *,
+        seed: int | Sequence[int] = 0,
+        **options: Any,
+    ) -> None:
         nn.Module.__init__(self)
         k = count_of("n_members", n_members)
-        several = [seed + i for i in range(k)] if np.ndim(seed) == 0 else seed
-        seeds = [seed_of(s) for s in several]
-        if len(seeds) != k:
-            raise ValueError(f"{k} members need one seed or {k} seeds, got {len(seeds)}")
+        seeds = _seeds(seed, k)
         alone = RegressionNet(n_features, n_targets, **options)
         self._set_up({**alone.config, "n_members": k, "seed": seeds})
 
@@ -122,10 +138,14 @@ class EnsembleNet(RegressionNet):
     def _widths(self):
         return f"{len(self)} × ({super()._widths()})"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.config["n_members"]
 
-    def __getitem__(self, k):
+    @overload
+    def __getitem__(self, k: slice) -> EnsembleNet: ...
+    @overload
+    def __getitem__(self, k: int) -> RegressionNet: ...
+    def __getitem__(self, k: int | slice) -> RegressionNet:
         """Member k as a plain network, or those of a slice as an ensemble.
 
         Either has weights of its own: later training leaves it alone.
@@ -138,7 +158,7 @@ class EnsembleNet(RegressionNet):
             If `k` is neither a whole number nor a slice.
         """
         several = isinstance(k, slice)
-        numbers = range(len(self))[k] if several else [self._number(k)]
+        numbers = range(len(self))[k] if isinstance(k, slice) else [self._number(k)]
         if not numbers:
             raise IndexError(f"no member is left in {k}: the ensemble has {len(self)}")
         with torch.device("meta"):
@@ -161,7 +181,7 @@ class EnsembleNet(RegressionNet):
             raise IndexError(f"there is no member {k}: the ensemble has {len(self)}")
         return k
 
-    def standardized(self, x):
+    def standardized(self, x: torch.Tensor) -> torch.Tensor:
         """From standardised inputs to standardised targets: the part that is trained.
 
         Parameters
@@ -178,7 +198,17 @@ class EnsembleNet(RegressionNet):
         x = x.expand(len(self), *x.shape[-2:]).transpose(1, 2)
         return self._through(x).transpose(1, 2)
 
-    def predict(self, X, batch_size=8192, *, return_std=False):
+    @overload
+    def predict(
+        self, X: Table, batch_size: int = ..., *, return_std: Literal[False] = ...
+    ) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, X: Table, batch_size: int = ..., *, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(
+        self, X: Table, batch_size: int = 8192, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """The members' mean prediction in the targets' units, always in eval mode.
 
         Parameters
@@ -206,6 +236,15 @@ class EnsembleNet(RegressionNet):
         size = np.abs(members).max() or 1.0  # or squares of 1e200 would be infinite
         return mean, (members / size).std(0) * size
 
-    def predict_members(self, X, batch_size=8192):
+    def predict_members(self, X: Table, batch_size: int = 8192) -> np.ndarray:
         """Each member's own prediction, shape (n_members, n_rows, n_targets)."""
         return self._predict(X, batch_size)
+
+
+def _seeds(seed, k):
+    """One for each of k members: those that are given, or the numbers from the one that is."""
+    several = [seed + i for i in range(k)] if np.ndim(seed) == 0 else seed
+    seeds = [seed_of(s) for s in several]
+    if len(seeds) != k:
+        raise ValueError(f"{k} members need one seed or {k} seeds, got {len(seeds)}")
+    return seeds

@@ -7,16 +7,21 @@ trains one network or many at once, and keeps the best weights.
 import copy
 import math
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Literal, Self, overload
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from regression_lib.checks import as_matrix, as_vector, column_names, is_column
+from regression_lib.checks import Column, Table, as_matrix, as_vector, column_names, is_column
 from regression_lib.ensemble import EnsembleNet
-from regression_lib.network import RegressionNet, count_of
-from regression_lib.rows import as_pair
+from regression_lib.history import History
+from regression_lib.network import Embedding, RegressionNet, count_of
+from regression_lib.optimizers import Optimizer, Schedule
+from regression_lib.progress import Progress
+from regression_lib.rows import Pair, as_pair
 from regression_lib.training import fit
 
 # What scikit-learn's check_estimator asks for and this estimator does not promise, with reasons.
@@ -105,29 +110,36 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     (2, 3)
     """
 
+    net_: RegressionNet
+    history_: History
+    n_iter_: int
+    n_features_in_: int
+    n_outputs_: int
+    feature_names_in_: np.ndarray
+
     def __init__(
         self,
-        hidden=(256, 128),
+        hidden: Sequence[int] = (256, 128),
         *,
-        activation="relu",
-        batch_norm=False,
-        residual=False,
-        numeric_embedding="piecewise_linear",
-        n_bins=64,
-        n_members=1,
-        epochs="auto",
-        batch_size="auto",
-        lr=3e-3,
-        schedule="one_cycle",
-        optimizer="adamw",
-        weight_decay=0.1,
-        validation_fraction=0.1,
-        patience=None,
-        warm_start=False,
-        random_state=None,
-        progress=False,
-        device=None,
-    ):
+        activation: str = "relu",
+        batch_norm: bool = False,
+        residual: bool = False,
+        numeric_embedding: Embedding | None = "piecewise_linear",
+        n_bins: int = 64,
+        n_members: int = 1,
+        epochs: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        lr: float = 3e-3,
+        schedule: Schedule = "one_cycle",
+        optimizer: Optimizer = "adamw",
+        weight_decay: float = 0.1,
+        validation_fraction: float | None = 0.1,
+        patience: int | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        progress: Progress = False,
+        device: str | None = None,
+    ) -> None:
         self.hidden = hidden
         self.activation = activation
         self.batch_norm = batch_norm
@@ -148,7 +160,15 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.progress = progress
         self.device = device
 
-    def fit(self, X, y, sample_weight=None, *, validation=None, callback=None):
+    def fit(
+        self,
+        X: Table,
+        y: Table | Column,
+        sample_weight: Column | None = None,
+        *,
+        validation: Pair | None = None,
+        callback: Callable[[History], object] | None = None,
+    ) -> Self:
         """Train on X and y.
 
         Parameters
@@ -213,7 +233,13 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def predict(self, X, return_std=False):
+    @overload
+    def predict(self, X: Table, return_std: Literal[False] = ...) -> np.ndarray: ...
+    @overload
+    def predict(self, X: Table, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(
+        self, X: Table, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the targets, in their own units.
 
         Parameters

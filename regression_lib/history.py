@@ -1,10 +1,16 @@
 """What happened in a training, epoch by epoch."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from html import escape
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from regression_lib.words import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
 class Row(NamedTuple):
@@ -38,21 +44,21 @@ class History:
     """
 
     rows: list[Row] = field(default_factory=list, repr=False)
-    stopped: str = "finished"
+    stopped: Literal["finished", "early", "interrupted"] = "finished"
     n_members: int | None = None
 
     @property
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         import pandas as pd
 
         frame = pd.DataFrame(self.rows, columns=Row._fields)
         return frame.drop(columns="member") if self.n_members is None else frame
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many epochs there were."""
         return self.rows[-1].epoch if self.rows else 0
 
-    def __getitem__(self, k):
+    def __getitem__(self, k: int) -> History:
         if self.n_members is None:
             raise TypeError("the history of one network has no members")
         if not -self.n_members <= k < self.n_members:
@@ -61,38 +67,43 @@ class History:
         return History([row for row in self.rows if row.member == k], self.stopped)
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int | list[int]:
         """The epoch whose weights the network has: the lowest validation loss, else the last.
 
         Of an ensemble a list, member by member; each has its own.
         """
-        if self.n_members is not None:
-            return [member.best_epoch for member in self]
+        epochs = [member._best_epoch() for member in self._members()]
+        return epochs[0] if self.n_members is None else epochs
+
+    def _members(self) -> list[History]:
+        return [self] if self.n_members is None else [self[k] for k in range(self.n_members)]
+
+    def _best_epoch(self) -> int:
         if not self.rows:
             return 0
         losses = self.frame.set_index("epoch")["validation_loss"]
         return int(losses.index[-1] if losses.isna().all() else losses.idxmin())
 
-    def last(self):
+    def last(self) -> list[Row]:
         """The rows of the latest epoch: one, or one for each member that was still trained."""
         return [row for row in self.rows[-(self.n_members or 1) :] if row.epoch == len(self)]
 
     @property
-    def best(self):
+    def best(self) -> pd.DataFrame:
         """The rows of the best epochs: one, or one for each member."""
         import pandas as pd
 
-        members = [self] if self.n_members is None else list(self)
-        rows = [member.rows[member.best_epoch - 1] for member in members if member.rows]
+        members = [member for member in self._members() if member.rows]
+        rows = [member.rows[member._best_epoch() - 1] for member in members]
         return pd.DataFrame(rows, columns=Row._fields)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Both losses against the epoch, the best epoch marked."""
         from regression_lib.plots import plot_history
 
         return plot_history(self, ax=ax)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not self.rows:
             return f"History(0 epochs, {self.stopped})"
         best = self.best

@@ -5,18 +5,34 @@ beside the weights, the names and units of the columns, and the configuration th
 So a saved file is a whole model, and loading it runs no code from the file.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from regression_lib.activations import get_activation
-from regression_lib.checks import as_matrix, check_finite
+from regression_lib.checks import Table, as_matrix, check_finite
 from regression_lib.embedding import PiecewiseLinear
-from regression_lib.storage import read_tensors, write_tensors
+from regression_lib.storage import PathLike, read_tensors, write_tensors
 from regression_lib.words import printable, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from regression_lib.ensemble import BatchNorms, Linears
+
+    # Of one network, or of an ensemble.
+    Linear: TypeAlias = nn.Linear | Linears
+    Norm: TypeAlias = nn.BatchNorm1d | BatchNorms
+
+Init: TypeAlias = Literal["default", "xavier", "kaiming", "post"]
+Embedding: TypeAlias = Literal["piecewise_linear"]
 
 AT_ONCE = 8192  # rows that pass a network together where no gradient is wanted
 PASSING = 2**23  # and numbers that stand in a layer's input then: it bounds the memory
@@ -30,7 +46,11 @@ class Scaler(nn.Module):
     seven digits, would leave nothing.
     """
 
-    def __init__(self, n_columns):
+    mean: torch.Tensor
+    scale: torch.Tensor
+    is_set: torch.Tensor
+
+    def __init__(self, n_columns: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_columns, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(n_columns, dtype=torch.float64))
@@ -39,22 +59,22 @@ class Scaler(nn.Module):
     def _apply(self, *_how, **_options):
         return self  # what moves or casts a network passes its scales by
 
-    def set(self, mean, scale):
+    def set(self, mean: np.ndarray, scale: np.ndarray) -> None:
         """Copy the statistics in; both have shape (n_columns,)."""
         self.mean.copy_(torch.as_tensor(mean))
         self.scale.copy_(torch.as_tensor(scale))
         self.is_set.fill_(True)
 
-    def reset(self):
+    def reset(self) -> None:
         """The identity again."""
         self.mean.zero_()
         self.scale.fill_(1)
         self.is_set.fill_(False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._in_double(x, lambda x, mean, scale: (x - mean) / scale)
 
-    def inverse(self, z):
+    def inverse(self, z: torch.Tensor) -> torch.Tensor:
         return self._in_double(z, lambda z, mean, scale: z * scale + mean)
 
     def _in_double(self, x, how):
@@ -71,7 +91,12 @@ class Layer(nn.Sequential):
     Without a `norm` (None) there is no such module, and none is asked for on the way.
     """
 
-    def __init__(self, linear, norm, activation, *, skip):
+    linear: Linear
+    norm: Norm
+
+    def __init__(
+        self, linear: Linear, norm: Norm | None, activation: nn.Module, *, skip: bool
+    ) -> None:
         super().__init__()
         self.linear = linear
         if norm is not None:
@@ -79,11 +104,11 @@ class Layer(nn.Sequential):
         self.activation = activation
         self.skip = skip
 
-    def batch_norm(self):
+    def batch_norm(self) -> Norm | None:
         """Its BatchNorm, or None."""
-        return self._modules.get("norm")
+        return cast("Norm | None", self._modules.get("norm"))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = super().forward(x)
         return x + z if self.skip else z
 
@@ -182,24 +207,33 @@ class RegressionNet(nn.Module):
     RegressionNet(4 → 64 → 64 → 1, relu, batch_norm, 4,673 parameters)
     """
 
+    config: dict[str, Any]
+    feature_names: tuple[str, ...] | None
+    target_names: tuple[str, ...] | None
+    units: dict[str, str]
+    embedding: PiecewiseLinear | None
+    input_norm: Norm | None
+    layers: Sequence[Layer]  # a ModuleList, which does not tell the kind of its modules
+    head: Linear
+
     def __init__(
         self,
-        n_features,
-        n_targets=1,
+        n_features: int,
+        n_targets: int = 1,
         *,
-        hidden=(128, 128, 128),
-        activation="relu",
-        batch_norm=True,
-        input_norm=False,
-        residual=False,
-        bn_momentum=0.1,
-        init="default",
-        linear_bias=False,
-        standardize=True,
-        numeric_embedding=None,
-        n_bins=64,
-        seed=0,
-    ):
+        hidden: Sequence[int] = (128, 128, 128),
+        activation: str = "relu",
+        batch_norm: bool = True,
+        input_norm: bool = False,
+        residual: bool = False,
+        bn_momentum: float = 0.1,
+        init: Init = "default",
+        linear_bias: bool = False,
+        standardize: bool = True,
+        numeric_embedding: Embedding | None = None,
+        n_bins: int | Sequence[int] = 64,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         options = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         self._set_up(_checked(**options))
@@ -225,13 +259,13 @@ class RegressionNet(nn.Module):
             INITS[self.config["init"]](linear, generator)
 
     @classmethod
-    def from_post(cls, n_features=4, n_targets=3, **changes):
+    def from_post(cls, n_features: int = 4, n_targets: int = 3, **changes: Any) -> Self:
         """The network of the post: 20 × [Linear 130 → BatchNorm → tanh] on a normalised input.
 
         Weights from N(0, 0.1), every bias at −0.2, BatchNorm momentum 0.5, nothing
         standardised beforehand. `changes` replaces any of these options by name.
         """
-        post = {
+        post: dict[str, Any] = {
             "hidden": (130,) * 20,
             "activation": "tanh",
             "batch_norm": True,
@@ -261,12 +295,12 @@ class RegressionNet(nn.Module):
             skip=c["residual"] and n_in == n_out,
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Targets in their own units, shape (n_rows, n_targets), for x (n_rows, n_features)."""
         self._check_input(x)
         return self.y_scaler.inverse(self.standardized(self.x_scaler(x)))
 
-    def standardized(self, x):
+    def standardized(self, x: torch.Tensor) -> torch.Tensor:
         """From standardised inputs to standardised targets: the part that is trained."""
         self._check_input(x)
         return self._through(x if self.embedding is None else self.embedding(x))
@@ -290,17 +324,17 @@ class RegressionNet(nn.Module):
                 "use predict(), call eval() first, or pass at least two rows"
             )
 
-    def batch_norms(self):
+    def batch_norms(self) -> list[Norm]:
         """The BatchNorm modules that there are, from the input to the head."""
         norms = [self.input_norm, *(layer.batch_norm() for layer in self.layers)]
         return [norm for norm in norms if norm is not None]
 
     @property
-    def uses_batch_statistics(self):
+    def uses_batch_statistics(self) -> bool:
         """Whether the network has BatchNorm, and so needs two rows or more in train mode."""
         return len(self.batch_norms()) > 0
 
-    def predict(self, X, batch_size=8192):
+    def predict(self, X: Table, batch_size: int = 8192) -> np.ndarray:
         """Predictions in the targets' units, always in eval mode.
 
         Parameters
@@ -351,7 +385,7 @@ class RegressionNet(nn.Module):
             f"{z[far]:.3g} standard deviations from the mean of the training rows"
         )
 
-    def inputs(self, rows, numbers=None):
+    def inputs(self, rows: np.ndarray, numbers: Sequence[int] | None = None) -> torch.Tensor:
         """Standardised inputs as a tensor of the network's type and device.
 
         Parameters
@@ -367,7 +401,7 @@ class RegressionNet(nn.Module):
         """
         return self._narrowed(rows, self.x_scaler, "X", self.feature_names, numbers)
 
-    def targets(self, rows, numbers=None):
+    def targets(self, rows: np.ndarray, numbers: Sequence[int] | None = None) -> torch.Tensor:
         """Standardised targets; as `inputs`."""
         return self._narrowed(rows, self.y_scaler, "y", self.target_names, numbers)
 
@@ -381,14 +415,14 @@ class RegressionNet(nn.Module):
         return values
 
     @property
-    def rows_at_once(self):
+    def rows_at_once(self) -> int:
         """How many rows may pass together: wide layers, and many bins, take fewer at a time."""
         c = self.config
         first = self.embedding.n_outputs if self.embedding else c["n_features"]
         widest = max(first, c.get("n_members", 1) * max(c["hidden"], default=1))
         return max(1, min(AT_ONCE, PASSING // widest))
 
-    def summary(self):
+    def summary(self) -> pd.DataFrame:
         """A table of the layers: `layer`, `shape` of the output, `parameters`; and a total."""
         import pandas as pd
 
@@ -405,7 +439,7 @@ class RegressionNet(nn.Module):
         table.append(("total", "", _count(self)))
         return pd.DataFrame(table, columns=["layer", "shape", "parameters"])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         c = self.config
         flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
         flags += [c["numeric_embedding"]] if c["numeric_embedding"] else []
@@ -417,7 +451,7 @@ class RegressionNet(nn.Module):
             [self.config["n_features"], *self.config["hidden"], self.config["n_targets"]]
         )
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Write the whole model to one safetensors file, or leave the old file as it was.
 
         Raises
@@ -433,7 +467,7 @@ class RegressionNet(nn.Module):
         write_tensors(path, type(self).__name__, self.state_dict(), about)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> Self:
         """The model that `save` wrote, on the CPU and in eval mode.
 
         The file holds numbers and names only; none of its content is run, and the model owns its
@@ -490,7 +524,7 @@ class RegressionNet(nn.Module):
 
 
 @contextmanager
-def evaluating(net):
+def evaluating(net: RegressionNet) -> Iterator[RegressionNet]:
     """Eval mode for a while; afterwards every module is in the mode in which it was."""
     # Batch norms alone care about the mode, and asking every module takes longer than a pass.
     training = [module for module in (net, *net.batch_norms()) if module.training]
@@ -512,7 +546,7 @@ def _check_size(config, tensors):
         raise ValueError(f"its {held} numbers are not those of its configuration, {config}")
 
 
-def check_tensors(found, expected):
+def check_tensors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     """Refuse tensors of other names, shapes or types than those expected."""
     if found.keys() != expected.keys():
         odd = sorted(found.keys() ^ expected.keys())
@@ -573,7 +607,7 @@ def _bins(n_bins, n_features):
     return [count_of("n_bins", n) for n in each]
 
 
-def seed_of(value):
+def seed_of(value: int) -> int:
     """A seed that every generator takes, or an error that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"seed must be a whole number, got {value!r}")
@@ -582,7 +616,7 @@ def seed_of(value):
     return int(value)
 
 
-def count_of(name, value):
+def count_of(name: str, value: int) -> int:
     """A whole number of at least 1, or an error that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be a whole number, got {value!r}")

@@ -4,10 +4,21 @@ Source: Ioffe & Szegedy (2015), "Batch Normalization: Accelerating Deep Network 
 Reducing Internal Covariate Shift", arXiv:1502.03167, algorithms 1 and 2.
 """
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from regression_lib.ensemble import Linears
+    from regression_lib.network import Norm, RegressionNet
+
+Net = TypeVar("Net", bound="RegressionNet")
 
 
 class BatchNorm(nn.Module):
@@ -32,7 +43,11 @@ class BatchNorm(nn.Module):
         For an input of another shape, or for a single row in train mode.
     """
 
-    def __init__(self, n_features, momentum=0.1, eps=1e-5):
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
+    def __init__(self, n_features: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
         self.weight = nn.Parameter(torch.ones(n_features))
@@ -41,7 +56,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(n_features))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim != 2 or x.shape[1] != len(self.weight):
             raise ValueError(f"expected shape (n_rows, {len(self.weight)}), got {tuple(x.shape)}")
         mean, var = self._batch_statistics(x) if self.training else self._running_statistics()
@@ -64,11 +79,11 @@ class BatchNorm(nn.Module):
             self.num_batches_tracked += 1
         return mean, var
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{len(self.weight)}, momentum={self.momentum}, eps={self.eps}"
 
 
-def layer_statistics(net, x, bound=2.0):
+def layer_statistics(net: nn.Module, x: torch.Tensor, bound: float = 2.0) -> pd.DataFrame:
     """What each layer of a network puts out for a batch, in the mode the network is in.
 
     The pass runs on a copy, so that looking at a network in train mode does not move its
@@ -123,7 +138,7 @@ def layer_statistics(net, x, bound=2.0):
     return pd.DataFrame(rows)
 
 
-def fold_pair(linear, norm):
+def fold_pair(linear: nn.Linear | Linears, norm: Norm) -> nn.Linear | Linears:
     """One linear layer that does what `linear` followed by `norm` (in eval mode) does.
 
     γ (Wx + b − μ) / √(σ² + ε) + β is linear in x, so its weights can be computed once.
@@ -139,15 +154,18 @@ def fold_pair(linear, norm):
     torch.nn.Linear
         Of an ensemble's K-fold layers, a K-fold layer.
     """
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    bias = -norm.running_mean if linear.bias is None else linear.bias - norm.running_mean
+    mean, var = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert var is not None
+    scale = norm.weight / torch.sqrt(var + norm.eps)
+    bias = -mean if linear.bias is None else linear.bias - mean
     folded = copy.deepcopy(linear)
     folded.weight = nn.Parameter((linear.weight * scale[..., None]).detach())
     folded.bias = nn.Parameter((bias * scale + norm.bias).detach())
     return folded
 
 
-def fold_batch_norm(net):
+def fold_batch_norm(net: Net) -> Net:
     """A copy of a trained `RegressionNet` without its hidden BatchNorm layers, for predicting.
 
     Its predictions are those of `net` in eval mode, up to rounding; it is smaller and faster,

@@ -6,8 +6,11 @@ in another; the network's own tensors become windows on them, and a step is one 
 """
 
 import math
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
 
 import torch
+from torch import nn
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
@@ -37,7 +40,9 @@ def _cosine_between(start, end, share):
 
 # The share of `lr` that a step takes, by its number (from 0) and the number of steps.
 SCHEDULES = {"one_cycle": _one_cycle, "cosine": _cosine, "constant": _constant}
-OPTIMIZERS = ("adamw", "adam", "sgd")
+Schedule: TypeAlias = Literal["one_cycle", "cosine", "constant"]
+Optimizer: TypeAlias = Literal["adamw", "adam", "sgd"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 
 
 class Descent:
@@ -63,7 +68,13 @@ class Descent:
         If every parameter is frozen.
     """
 
-    def __init__(self, net, optimizer, lr, weight_decay):
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: Optimizer,
+        lr: float | Sequence[float],
+        weight_decay: float,
+    ) -> None:
         self.optimizer, self.weight_decay = optimizer, weight_decay
         self.parameters = [p for p in net.parameters() if p.requires_grad]
         if not self.parameters:
@@ -89,7 +100,7 @@ class Descent:
             window.copy_(torch.tensor(lr, dtype=torch.float64).view(-1, *[1] * (window.ndim - 1)))
         return rates
 
-    def step(self, share=1.0):
+    def step(self, share: float = 1.0) -> None:
         """Change the weights along the gradient, at this share of the learning rate."""
         if isinstance(self.lr, float):
             self._update(share * self.lr)
@@ -110,15 +121,15 @@ class Descent:
         rule = adamw if self.optimizer == "adamw" else adam
         rule(weights, gradient, momentum, [self.square], [], [self.steps], **how)
 
-    def state(self):
+    def state(self) -> dict[str, torch.Tensor]:
         """All that later steps depend on, beside the weights."""
         return {"momentum": self.momentum, "square": self.square, "steps": self.steps}
 
-    def load(self, state):
+    def load(self, state: dict[str, torch.Tensor]) -> None:
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
-    def release(self):
+    def release(self) -> None:
         """Give each parameter its own memory again, and no gradient."""
         for parameter in self.parameters:
             parameter.data, parameter.grad = parameter.detach().clone(), None

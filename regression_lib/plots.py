@@ -5,19 +5,32 @@ data show in words, `alt_text(ax)`, for readers who do not see the picture. `not
 puts that text beside each figure that a notebook shows.
 """
 
+from __future__ import annotations
+
 import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from regression_lib.activations import derivative, get_activation, responsive_range
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from regression_lib.history import History
+    from regression_lib.tuning import LRSweep, Search
+
 # Okabe & Ito's palette: told apart with every kind of colour vision, and in grey.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
 LOSSES = {"train_loss": "training", "validation_loss": "validation"}
 
 
-def _axes(ax, size=(5.4, 3.4)):
+def _axes(ax: Axes | None, size: tuple[float, float] = (5.4, 3.4)) -> Axes:
     import matplotlib.pyplot as plt
 
     if ax is None:
@@ -25,13 +38,13 @@ def _axes(ax, size=(5.4, 3.4)):
     return ax
 
 
-def describe(ax, text):
+def describe(ax: Axes, text: str) -> Axes:
     """Attach the words that stand for what is drawn on `ax`; returns `ax`."""
-    ax.alt_text = text
+    ax.alt_text = text  # type: ignore[attr-defined]  # ours, on Matplotlib's object
     return ax
 
 
-def alt_text(figure_or_ax):
+def alt_text(figure_or_ax: Figure | Axes) -> str:
     """The words for a figure: those of its axes, in the order in which they were drawn."""
     axes = getattr(figure_or_ax, "axes", None)
     axes = axes if isinstance(axes, list) else [figure_or_ax]
@@ -62,7 +75,7 @@ def _number(value):
     return "0" if text == "-0" else text.replace("-", "−")
 
 
-def plot_history(history, ax=None):
+def plot_history(history: History, ax: Axes | None = None) -> Axes:
     """Training and validation loss against the epoch, on a logarithmic axis.
 
     Of an ensemble the members' mean, in a band from the lowest to the highest.
@@ -97,13 +110,13 @@ def plot_history(history, ax=None):
         ax.plot(best, valid[best], "o", color=ORANGE, label="best validation")
         words += f", validation reaches its best, {valid[best]:.3f}, at epoch {best}"
     _plain_log(ax.yaxis)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.set(xlabel="epoch", ylabel="mean squared error\n(standardised target)")
     ax.legend()
     return describe(ax, words + ".")
 
 
-def plot_lr_sweep(sweep, ax=None):
+def plot_lr_sweep(sweep: LRSweep, ax: Axes | None = None) -> Axes:
     """Training and validation loss against the learning rate, the valley shaded.
 
     Parameters
@@ -140,7 +153,7 @@ def plot_lr_sweep(sweep, ax=None):
     )
 
 
-def plot_search(search, ax=None):
+def plot_search(search: Search, ax: Axes | None = None) -> Axes:
     """The lowest loss so far against the number of trials, beside random search.
 
     The order of random trials means nothing, so theirs is the median over shuffled orders, in a
@@ -178,13 +191,19 @@ def plot_search(search, ax=None):
     best = np.minimum.accumulate(losses["tpe"])
     ax.plot(np.arange(1, len(best) + 1), np.where(np.isfinite(best), best, np.nan), color=BLUE)
     ax.lines[-1].set_label("TPE")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.set(xlabel="trials", ylabel="lowest mean squared error so far\n(standardised target)")
     ax.legend()
     return describe(ax, f"{words}; TPE reaches {best[-1]:.4f} in {len(best)}.")
 
 
-def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
+def plot_losses(
+    losses: Sequence[float],
+    label: str,
+    ax: Axes | None = None,
+    xlabel: str = "step",
+    ylabel: str = "loss",
+) -> Axes:
     """A loss curve that a loop of your own has recorded; a second one beside it on the same `ax`.
 
     Parameters
@@ -207,7 +226,9 @@ def plot_losses(losses, label, ax=None, xlabel="step", ylabel="loss"):
     return describe(ax, f"{before} {label}: {span}.")
 
 
-def plot_distribution(values, label, ax=None, bins=60, log=False):
+def plot_distribution(
+    values: ArrayLike, label: str, ax: Axes | None = None, bins: int = 60, log: bool = False
+) -> Axes:
     """A histogram with the median marked.
 
     Parameters
@@ -225,7 +246,7 @@ def plot_distribution(values, label, ax=None, bins=60, log=False):
     matplotlib.axes.Axes
     """
     ax, values = _axes(ax), np.asarray(values, dtype=float)
-    edges = np.geomspace(values.min(), values.max(), bins + 1) if log else bins
+    edges = np.geomspace(values.min(), values.max(), bins + 1).tolist() if log else bins
     ax.hist(values, bins=edges, color=BLUE)
     if log:
         ax.set_xscale("log")
@@ -243,7 +264,9 @@ def plot_distribution(values, label, ax=None, bins=60, log=False):
     )
 
 
-def plot_predictions(truth, predicted, unit, ax=None, log=False):
+def plot_predictions(
+    truth: ArrayLike, predicted: ArrayLike, unit: str, ax: Axes | None = None, log: bool = False
+) -> Axes:
     """Predicted against true values with the line where they agree.
 
     Parameters
@@ -277,7 +300,9 @@ def plot_predictions(truth, predicted, unit, ax=None, log=False):
     )
 
 
-def plot_error_by_band(truth, predicted, unit, ax=None, n_bands=8):
+def plot_error_by_band(
+    truth: ArrayLike, predicted: ArrayLike, unit: str, ax: Axes | None = None, n_bands: int = 8
+) -> Axes:
     """The relative error's median and middle half in bands of equally many rows.
 
     Parameters
@@ -310,7 +335,15 @@ def plot_error_by_band(truth, predicted, unit, ax=None, n_bands=8):
     )
 
 
-def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
+def plot_map(
+    longitude: ArrayLike,
+    latitude: ArrayLike,
+    values: ArrayLike,
+    label: str,
+    ax: Axes | None = None,
+    limit: float | None = None,
+    fewest: int = 3,
+) -> Axes:
     """The median of values in each small cell of a map; blue below zero, red above.
 
     Parameters
@@ -330,17 +363,17 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
     matplotlib.axes.Axes
     """
     ax = _axes(ax, (5.4, 4.2))
-    longitude, latitude, values = (np.ravel(v) for v in (longitude, latitude, values))
-    style = {"gridsize": 40, "mincnt": fewest, "cmap": "RdBu_r", "linewidths": 0.2}
-    cells = ax.hexbin(longitude, latitude, C=values, reduce_C_function=np.median, **style)
-    medians = np.ma.compressed(cells.get_array())
+    x, y, values = (np.ravel(v) for v in (longitude, latitude, values))
+    style: dict[str, Any] = {"gridsize": 40, "mincnt": fewest, "cmap": "RdBu_r", "linewidths": 0.2}
+    cells = ax.hexbin(x, y, C=values, reduce_C_function=np.median, **style)
+    medians = np.ma.compressed(cells.get_array())  # type: ignore[arg-type]  # hexbin has set it
     limit = limit or np.abs(medians).max()
     cells.set_clim(-limit, limit)
     ax.figure.colorbar(cells, ax=ax, label=label, extend="both")
     # One degree of longitude is shorter than one of latitude by the cosine of the latitude.
-    ax.set_aspect(1 / np.cos(np.radians(latitude.mean())))
+    ax.set_aspect(1 / np.cos(np.radians(y.mean())))
     ax.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
-    shown = cells.get_offsets()
+    shown = np.asanyarray(cells.get_offsets())
     (west, south), (east, north) = shown.min(0), np.quantile(shown, [0.995, 1], axis=0).diagonal()
     margin = 0.03 * (north - south)  # room for the cells at the edge, whose centres these are
     ax.set(xlim=(west - margin, east + margin), ylim=(south - margin, north + margin))
@@ -352,7 +385,13 @@ def plot_map(longitude, latitude, values, label, ax=None, limit=None, fewest=3):
     )
 
 
-def plot_scores(scores, label, ax=None, reference=None, over="seeds"):
+def plot_scores(
+    scores: Mapping[str, Sequence[float] | np.ndarray] | pd.DataFrame,
+    label: str,
+    ax: Axes | None = None,
+    reference: str | None = None,
+    over: str = "seeds",
+) -> Axes:
     """Repeated measurements of several models: each as a dot, mean ± sd as a bar.
 
     Parameters
@@ -380,14 +419,20 @@ def plot_scores(scores, label, ax=None, reference=None, over="seeds"):
         ax.errorbar(mean, row, xerr=sd, fmt="D", ms=6, color=BLUE, capsize=4)
         words.append(f"{name} {mean:.3f} ± {sd:.3f}")
     if reference is not None:
-        ax.axvline(np.mean(scores[reference]), color=ORANGE, lw=1, zorder=0)
+        ax.axvline(float(np.mean(scores[reference])), color=ORANGE, lw=1, zorder=0)
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=label)
     ax.invert_yaxis()
     return describe(ax, f"{label}, mean ± standard deviation over {over}: {'; '.join(words)}.")
 
 
-def plot_curves(curves, xlabel, ylabel, ax=None, log=""):
+def plot_curves(
+    curves: Mapping[str, pd.DataFrame] | Mapping[float, pd.DataFrame],
+    xlabel: str,
+    ylabel: str,
+    ax: Axes | None = None,
+    log: Literal["", "x", "y", "xy"] = "",
+) -> Axes:
     """How a measurement changes with a setting: mean over seeds as a line, ± sd as a band.
 
     Parameters
@@ -463,7 +508,13 @@ def _log_settings(ax, settings):
             _plain_log(ax.xaxis)
 
 
-def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
+def plot_activation(
+    name: str,
+    ax: Axes | None = None,
+    threshold: float = 0.0707,
+    interval: tuple[float, float] | None = None,
+    reach: float = 6.0,
+) -> Axes:
     """An activation, its slope, and the stretch in which it responds.
 
     Parameters
@@ -501,7 +552,9 @@ def plot_activation(name, ax=None, threshold=0.0707, interval=None, reach=6.0):
     return describe(ax, f"{name} and its slope; it responds {ends}.")
 
 
-def plot_residuals(truth, predicted, unit, ax=None, n_bands=12):
+def plot_residuals(
+    truth: ArrayLike, predicted: ArrayLike, unit: str, ax: Axes | None = None, n_bands: int = 12
+) -> Axes:
     """What the predictions miss, against the predictions: median and middle half in bands.
 
     Parameters
@@ -535,7 +588,13 @@ def plot_residuals(truth, predicted, unit, ax=None, n_bands=12):
     )
 
 
-def plot_ridges(samples, label, ax=None, bins=60, limits=None):
+def plot_ridges(
+    samples: Mapping[str, ArrayLike],
+    label: str,
+    ax: Axes | None = None,
+    bins: int = 60,
+    limits: tuple[float, float] | None = None,
+) -> Axes:
     """Histograms one above the other, all to one scale: how a distribution develops.
 
     Parameters
@@ -555,8 +614,8 @@ def plot_ridges(samples, label, ax=None, bins=60, limits=None):
     """
     ax, words = _axes(ax), []
     values = {name: np.ravel(np.asarray(sample, dtype=float)) for name, sample in samples.items()}
-    limits = limits or np.quantile(np.concatenate(list(values.values())), [0.0005, 0.9995])
-    edges = np.linspace(*limits, bins + 1)
+    low, high = limits or np.quantile(np.concatenate(list(values.values())), [0.0005, 0.9995])
+    edges = np.linspace(low, high, bins + 1)
     shares = {name: np.histogram(v, edges)[0] / v.size for name, v in values.items()}
     highest = max(share.max() for share in shares.values())
     for row, (name, sample) in enumerate(values.items()):
@@ -568,7 +627,13 @@ def plot_ridges(samples, label, ax=None, bins=60, limits=None):
     return describe(ax, f"Histograms of {label}: {'; '.join(words)}.")
 
 
-def plot_layers(statistics, column, label, ax=None, log=False):
+def plot_layers(
+    statistics: Mapping[str, pd.DataFrame],
+    column: str,
+    label: str,
+    ax: Axes | None = None,
+    log: bool = False,
+) -> Axes:
     """One column of `layer_statistics` through the depth, a line for each kind of layer.
 
     Parameters
@@ -593,13 +658,13 @@ def plot_layers(statistics, column, label, ax=None, log=False):
         first, last = frame[column].iloc[[0, -1]]
         ends = f"{_number(first)} in layer 1 to {_number(last)} in layer {len(frame)}"
         words.append(f"{name} from {ends}")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.set(xlabel="hidden layer", ylabel=label, yscale="log" if log else "linear")
     ax.legend()
     return describe(ax, f"Line plot of {label} by layer: {'; '.join(words)}.")
 
 
-def svg(figure):
+def svg(figure: Figure) -> str:
     """The figure as SVG text, the same bytes each time."""
     import matplotlib
 
@@ -611,14 +676,14 @@ def svg(figure):
     return content.getvalue()
 
 
-def png(figure):
+def png(figure: Figure) -> bytes:
     """The figure as PNG bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None}, dpi=100)
     return content.getvalue()
 
 
-def notebook_style():
+def notebook_style() -> None:
     """Set a notebook's figures: sharp, alike on each run, in safe colours, with their text.
 
     A figure becomes SVG, which is sharp at any size, and PNG, since JupyterLab shows no SVG of

@@ -6,13 +6,25 @@ run, so that a committed notebook does not change when nothing has changed.
 """
 
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 from regression_lib.words import can_show, printable
 
-KINDS = ("auto", "rich", "tqdm", "plain", "none")
+T = TypeVar("T")
+Kind: TypeAlias = Literal["auto", "rich", "tqdm", "plain", "none"]
+Progress: TypeAlias = Kind | bool | None  # what the option `progress` may be
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-def track(iterable, description="", *, total=None, kind="auto", status=None):
+def track(
+    iterable: Iterable[T],
+    description: str = "",
+    *,
+    total: int | None = None,
+    kind: Progress = "auto",
+    status: Callable[[], object] | None = None,
+) -> Iterator[T]:
     """Go through an iterable and show how far it is.
 
     Parameters
@@ -47,7 +59,7 @@ def track(iterable, description="", *, total=None, kind="auto", status=None):
         kind = _best_kind()
     if total is None:
         try:
-            total = len(iterable)
+            total = len(iterable)  # type: ignore[arg-type]  # what has no length says so
         except TypeError:  # a generator, or a DataLoader that streams
             total = None
     shows = {"rich": _rich, "tqdm": _tqdm, "plain": _plain, "none": _none}
@@ -58,7 +70,7 @@ def track(iterable, description="", *, total=None, kind="auto", status=None):
     return shows[kind](iterable, printable(description), total, words)
 
 
-def known_kind(kind):
+def known_kind(kind: Progress) -> Kind:
     """The kind by its name, with True for ``"auto"`` and False or None for ``"none"``.
 
     Raises
@@ -78,7 +90,7 @@ def known_kind(kind):
     return kind
 
 
-def _best_kind():
+def _best_kind() -> Kind:
     """See where we run: only a notebook's IPython has a kernel, only a terminal is a tty."""
     ipython = sys.modules.get("IPython")  # where it is not loaded, this is no notebook
     shell = ipython.get_ipython() if ipython else None

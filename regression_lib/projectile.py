@@ -9,7 +9,9 @@ import numpy as np
 GRAVITY = 9.81  # m/s²
 
 
-def fly(speed, angle, drag, height, steps=100):
+def fly(
+    speed: np.ndarray, angle: np.ndarray, drag: np.ndarray, height: np.ndarray, steps: int = 100
+) -> np.ndarray:
     """Follow balls from hand to ground by the Runge–Kutta method of fourth order.
 
     Parameters

@@ -1,19 +1,37 @@
 """From tables to the tensors that a training runs on: checked, held out, weighted, scaled."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
 
-from regression_lib.checks import as_matrix, as_vector, column_names, is_column
+from regression_lib.checks import Column, Table, as_matrix, as_vector, column_names, is_column
 from regression_lib.data import Dataset
+
+if TYPE_CHECKING:
+    from regression_lib.network import RegressionNet
+
+# What to judge a training by; a number is the share of its rows that is held out.
+Pair: TypeAlias = Dataset | tuple[Table, Table]
+Validation: TypeAlias = Pair | float | None
 
 BLOCK = 2**22  # numbers that are scaled together: it bounds the memory
 TINY = np.finfo(np.float32).tiny
 NAMES = {"X": "feature_names", "y": "target_names"}
 
 
-def training_rows(net, X, y, validation, sample_weight, seed, device):
+def training_rows(
+    net: RegressionNet,
+    X: Dataset | Table,
+    y: Table | None,
+    validation: Validation,
+    sample_weight: Column | None,
+    seed: int,
+    device: torch.device,
+) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...] | None]:
     """Checked and standardised tensors to train on and to judge by: (x, y) or (x, y, weight)."""
     X, y, units = unpacked(X, y)
     # A network that has been trained keeps its names, for which its weights were made.
@@ -50,7 +68,7 @@ def _as_before_if_it_fails(net):
         raise
 
 
-def unpacked(X, y):
+def unpacked(X: Dataset | Table, y: Table | None) -> tuple[Table, Table, dict[str, str]]:
     """X, y and units of a Dataset, or of the two tables themselves."""
     if not isinstance(X, Dataset):
         return X, y, {}
@@ -59,11 +77,11 @@ def unpacked(X, y):
     return X.X, X.y, {name: unit for name, unit in X.units.items() if isinstance(name, str)}
 
 
-def is_fraction(validation):
+def is_fraction(validation: Validation) -> TypeGuard[float]:
     return isinstance(validation, (float, int)) and not isinstance(validation, bool)
 
 
-def as_pair(validation):
+def as_pair(validation: Pair) -> tuple[Table, Table]:
     """X and y of validation rows, or an error that says what they must be."""
     if isinstance(validation, Dataset):
         return validation.X, validation.y
@@ -74,7 +92,7 @@ def as_pair(validation):
     return validation
 
 
-def _validation(validation, names):
+def _validation(validation, names) -> tuple[Table, Table]:
     X, y = as_pair(validation)
     if names is None and column_names(X, "validation X") is not None:
         raise ValueError(
@@ -131,7 +149,9 @@ def _set_scales(net, x, y, weight, train):
         net.embedding.set(_in_parts(net.inputs, x, train))
 
 
-def mean_and_scale(values, rows, weight=None):
+def mean_and_scale(
+    values: np.ndarray, rows: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of columns, with all digits that they have.
 
     Each column is first moved to one of its own values and divided by its size, both without
@@ -218,7 +238,7 @@ def _in_parts(standardize, values, rows):
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def find_device(net, name):
+def find_device(net: RegressionNet, name: str | torch.device | None) -> torch.device:
     """The device by that name, if this machine has it; without a name, where the network is."""
     if name is None:
         return net.head.weight.device

@@ -12,18 +12,21 @@ import secrets
 import stat
 import time
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
+PathLike: TypeAlias = str | os.PathLike[str]
+
 FORMAT, VERSION = "regression_lib", 3
 LONGEST_HEADER = 100_000_000  # bytes: the limit of safetensors itself
 A_DAY = 24 * 60 * 60
 
 
-def write_whole(path, content):
+def write_whole(path: PathLike, content: bytes) -> None:
     """Write bytes to `path` all at once: a failure half-way leaves what was there before.
 
     A link keeps pointing to the file that it names, and a file keeps the rights that it has.
@@ -49,7 +52,7 @@ def write_whole(path, content):
         draft.unlink(missing_ok=True)
 
 
-def check_writable(path):
+def check_writable(path: PathLike) -> None:
     """Raise the OSError now that `write_whole` would raise later, after hours of work."""
     draft = _draft(_target(path))
     try:
@@ -58,7 +61,7 @@ def check_writable(path):
         draft.unlink(missing_ok=True)
 
 
-def plain_file(path):
+def plain_file(path: PathLike) -> Path:
     """The file that a path names, through links; it need not be there yet.
 
     Raises
@@ -73,14 +76,14 @@ def plain_file(path):
     return path
 
 
-def _target(path):
+def _target(path: PathLike) -> Path:
     path = plain_file(path)
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} is there and may not be written to")
     return path
 
 
-def _draft(path):
+def _draft(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
 
 
@@ -109,12 +112,14 @@ def _is_at_work(process, draft):
     return True
 
 
-def write_tensors(path, kind, tensors, about):
+def write_tensors(
+    path: PathLike, kind: str, tensors: dict[str, torch.Tensor], about: dict[str, Any]
+) -> None:
     """Write tensors by name, and a dict of plain values that describes them."""
     write_whole(path, packed(kind, tensors, about))
 
 
-def packed(kind, tensors, about):
+def packed(kind: str, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> bytes:
     """The bytes of such a file; equal contents give equal bytes."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     said = {"kind": kind, "about": about}
@@ -123,7 +128,7 @@ def packed(kind, tensors, about):
     return to_bytes(tensors, {FORMAT: json.dumps(entry)})
 
 
-def read_tensors(path):
+def read_tensors(path: PathLike) -> tuple[str, dict[str, torch.Tensor], dict[str, Any]]:
     """Kind, tensors and description that `write_tensors` wrote, in memory of their own.
 
     Raises

@@ -6,6 +6,7 @@ before it is read.
 """
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import optuna
 import sqlalchemy
 from optuna.storages.journal import JournalFileBackend
 
-from regression_lib.storage import plain_file
+from regression_lib.storage import PathLike, plain_file
 
 BROKEN = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
 @contextmanager
-def opened(path):
+def opened(path: PathLike | None) -> Iterator[tuple[optuna.storages.BaseStorage, bool]]:
     """Optuna's storage in that file, for this search alone, and whether it may be written to.
 
     Parameters

@@ -9,6 +9,7 @@ import hashlib
 import math
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from numbers import Real
@@ -18,38 +19,40 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from regression_lib.checks import Column, Table
+from regression_lib.data import Dataset
 from regression_lib.ensemble import SHARED, EnsembleNet
 from regression_lib.history import History, Row
-from regression_lib.network import check_tensors, count_of, evaluating, seed_of
-from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent
-from regression_lib.progress import known_kind, track
-from regression_lib.rows import find_device, training_rows
-from regression_lib.storage import check_writable, read_tensors, write_tensors
+from regression_lib.network import RegressionNet, check_tensors, count_of, evaluating, seed_of
+from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent, Optimizer, Schedule
+from regression_lib.progress import Progress, known_kind, track
+from regression_lib.rows import Validation, find_device, training_rows
+from regression_lib.storage import PathLike, check_writable, read_tensors, write_tensors
 
 CHECKPOINT = "checkpoint of fit"
 
 
 def fit(
-    net,
-    X,
-    y=None,
+    net: RegressionNet,
+    X: Dataset | Table,
+    y: Table | None = None,
     *,
-    validation=None,
-    sample_weight=None,
-    epochs=30,
-    batch_size=256,
-    lr=3e-3,
-    schedule="one_cycle",
-    optimizer="adamw",
-    weight_decay=0.01,
-    patience=None,
-    progress=False,
-    callback=None,
-    checkpoint=None,
-    resume=False,
-    seed=0,
-    device=None,
-):
+    validation: Validation = None,
+    sample_weight: Column | None = None,
+    epochs: int = 30,
+    batch_size: int = 256,
+    lr: float | Sequence[float] | np.ndarray = 3e-3,
+    schedule: Schedule = "one_cycle",
+    optimizer: Optimizer = "adamw",
+    weight_decay: float = 0.01,
+    patience: int | None = None,
+    progress: Progress = False,
+    callback: Callable[[History], object] | None = None,
+    checkpoint: PathLike | None = None,
+    resume: bool = False,
+    seed: int | Sequence[int] = 0,
+    device: str | torch.device | None = None,
+) -> History:
     """Train a network, or an ensemble, to the smallest mean squared error; keep its best weights.
 
     Parameters

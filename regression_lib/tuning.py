@@ -4,10 +4,14 @@ Whatever is chosen here is chosen on validation rows. No function of this module
 they are looked at once, when all is decided.
 """
 
+from __future__ import annotations
+
 import hashlib
 import threading
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -16,15 +20,20 @@ import pandas as pd
 import torch
 from optuna.trial import TrialState
 
-from regression_lib.checks import as_matrix, as_vector, column_names, is_column
+from regression_lib.checks import Column, Table, as_matrix, as_vector, column_names, is_column
+from regression_lib.data import Dataset
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.estimator import DeepRegressor
 from regression_lib.history import History
 from regression_lib.network import RegressionNet, count_of, seed_of
-from regression_lib.progress import track
-from regression_lib.rows import as_pair, unpacked
+from regression_lib.progress import Progress, track
+from regression_lib.rows import Pair, Validation, as_pair, unpacked
+from regression_lib.storage import PathLike
 from regression_lib.studies import opened
 from regression_lib.training import fit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # --------------------------------------------------------------------------- the learning rate
 
@@ -47,12 +56,12 @@ class LRSweep:
     history: History
 
     @property
-    def best_lr(self):
+    def best_lr(self) -> float:
         """The rate with the lowest validation loss."""
         return float(self.frame.lr[self.frame.validation_loss.fillna(np.inf).idxmin()])
 
     @property
-    def valley(self):
+    def valley(self) -> tuple[float, float]:
         """The lowest and the highest rate around `best_lr` that stay within 10 % of its loss."""
         loss = self.frame.validation_loss.fillna(np.inf).to_numpy()
         first = last = int(loss.argmin())
@@ -63,14 +72,23 @@ class LRSweep:
             last += 1
         return float(self.frame.lr[first]), float(self.frame.lr[last])
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Both losses against the learning rate, the valley shaded."""
         from regression_lib.plots import plot_lr_sweep
 
         return plot_lr_sweep(self, ax=ax)
 
 
-def lr_sweep(net, X, y=None, *, validation=0.2, lrs=None, n_seeds=1, **options):
+def lr_sweep(
+    net: RegressionNet,
+    X: Dataset | Table,
+    y: Table | None = None,
+    *,
+    validation: Validation = 0.2,
+    lrs: Sequence[float] | np.ndarray | None = None,
+    n_seeds: int = 1,
+    **options: Any,
+) -> LRSweep:
     """Train the same network with many learning rates, all at the same time.
 
     Parameters
@@ -129,7 +147,7 @@ def lr_sweep(net, X, y=None, *, validation=0.2, lrs=None, n_seeds=1, **options):
 # --------------------------------------------------------------------------- everything else
 
 
-def default_space(trial):
+def default_space(trial: optuna.Trial) -> dict[str, Any]:
     """What `search` tries unless it is told otherwise: options of `DeepRegressor` for a trial."""
     width = trial.suggest_categorical("width", [32, 64, 128, 256])
     return {
@@ -161,17 +179,17 @@ class Search:
     baseline: optuna.Study | None
 
     @property
-    def best_params(self):
+    def best_params(self) -> dict[str, Any]:
         """Options for a `DeepRegressor`."""
         return dict(self.study.best_trial.user_attrs["options"])
 
     @property
-    def best_loss(self):
+    def best_loss(self) -> float:
         """The lowest validation loss, the mean squared error of the standardised target."""
         return self.study.best_value
 
     @property
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """A row for each trial: `number`, `sampler`, `state`, `loss`, `epochs`, what was suggested.
 
         The loss is NaN where a trial was pruned or failed.
@@ -192,13 +210,13 @@ class Search:
         ]
         return pd.DataFrame(rows)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """The lowest loss so far against the number of trials, beside random search."""
         from regression_lib.plots import plot_search
 
         return plot_search(self, ax=ax)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         states = [trial.state.name.lower() for trial in self.study.trials]
         counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
         lowest = f"{self.best_loss:.4f}" if "complete" in states else "none yet"
@@ -206,19 +224,19 @@ class Search:
 
 
 def search(
-    X,
-    y=None,
+    X: Dataset | Table,
+    y: Table | Column | None = None,
     *,
-    validation,
-    space=default_space,
-    n_trials=50,
-    baseline=True,
-    storage=None,
-    n_jobs=None,
-    seed=0,
-    progress=False,
-    **options,
-):
+    validation: Pair,
+    space: Callable[[optuna.Trial], dict[str, Any]] = default_space,
+    n_trials: int = 50,
+    baseline: bool = True,
+    storage: PathLike | None = None,
+    n_jobs: int | None = None,
+    seed: int = 0,
+    progress: Progress = False,
+    **options: Any,
+) -> Search:
     """Search for good options of `DeepRegressor` with Optuna's tree-structured Parzen estimator.
 
     A trial trains on X and y and is judged by its lowest validation loss; one that is worse than
@@ -278,6 +296,7 @@ def search(
     n_trials, seed = count_of("n_trials", n_trials), seed_of(seed)
     rows = (*unpacked(X, y)[:2], *as_pair(validation))
     task = {"rows": _digest(rows), "seed": seed, "options": repr(sorted(options.items()))}
+    samplers: dict[str, Callable[[int], optuna.samplers.BaseSampler]]
     samplers = {"tpe": lambda n: optuna.samplers.TPESampler(seed=seed + n)}
     if baseline:
         samplers["random"] = lambda n: optuna.samplers.RandomSampler(seed=2**20 + seed + n)

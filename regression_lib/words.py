@@ -1,6 +1,7 @@
 """Short texts about long things, that any terminal can show."""
 
 import sys
+from collections.abc import Iterable, Sequence
 
 # What stands for a sign that a terminal cannot show: Windows' older ones, or a log in ASCII.
 PLAIN = {
@@ -10,7 +11,7 @@ PLAIN = {
 }
 
 
-def printable(text):
+def printable(text: str) -> str:
     """The text as `print` can write it where we are: other signs only where some are missing."""
     if can_show(text):
         return text
@@ -19,7 +20,7 @@ def printable(text):
     return text.encode(encoding, errors="replace").decode(encoding)
 
 
-def can_show(text):
+def can_show(text: str) -> bool:
     """Whether standard output has all the signs of a text; yes where there is none to ask."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -28,11 +29,11 @@ def can_show(text):
     return True
 
 
-def shorten_to_list(names, most):
+def shorten_to_list(names: Sequence[str], most: int) -> Sequence[str | None]:
     """Keep at most so many names: the first ones, None for what is left out, and the last."""
     return names if len(names) <= most else [*names[: most - 2], None, names[-1]]
 
 
-def shorten(names, most):
+def shorten(names: Iterable[str], most: int) -> str:
     """At most so many names, with commas between them."""
     return ", ".join("…" if name is None else name for name in shorten_to_list(list(names), most))

@@ -4,16 +4,24 @@
 whose sentence has stopped being true no longer builds.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from regression_lib.words import printable
 
-VERDICTS = {True: "Holds", False: "Does not hold", "in part": "Holds in part"}
-CLASSES = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Holds: TypeAlias = bool | Literal["in part"]
+VERDICTS: dict[Holds, str] = {True: "Holds", False: "Does not hold", "in part": "Holds in part"}
+CLASSES: dict[Holds, str] = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
 UNSAID = "unsaid-"  # begins the key of what the post does not say, but its code does
 LONGEST = 60  # of an anchor, in characters
 
@@ -23,29 +31,29 @@ class Verdict:
     """A claim with its verdict and what was measured; a card in a notebook."""
 
     text: str
-    holds: bool | str
-    evidence: dict
+    holds: Holds
+    evidence: dict[str, bool]
     post: str | None = None
 
     @property
-    def anchor(self):
+    def anchor(self) -> str:
         """The card's address in its page, made from the claim's first words."""
         words = re.sub(r"[^a-z0-9]+", "-", self.text.lower())
         return f"claim-{words[:LONGEST].strip('-')}"
 
     @property
-    def title(self):
+    def title(self) -> str:
         """The verdict in words, and whose claim it is."""
         if self.post is None:
             return VERDICTS[self.holds]
         whose = "Unsaid by the post" if self.post.startswith(UNSAID) else "The post"
         return f"{whose}: {VERDICTS[self.holds].lower()}"
 
-    def lines(self):
+    def lines(self) -> list[str]:
         """One line a measurement: whether it speaks for the claim, and its own words."""
         return [f"{'✓' if agrees else '✗'} {words}" for words, agrees in self.evidence.items()]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         body = "\n".join(f"  {line}" for line in self.lines())
         return printable(f"{self.title}: {self.text}\n{body}")
 
@@ -64,7 +72,9 @@ class Verdict:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"claim": about}
 
 
-def claim(text, holds, evidence, *, post=None):
+def claim(
+    text: str, holds: Holds, evidence: Mapping[str, bool | np.bool], *, post: str | None = None
+) -> Verdict:
     """Show a claim with its verdict, or raise if what was measured says otherwise.
 
     Parameters
@@ -105,14 +115,14 @@ def claim(text, holds, evidence, *, post=None):
         if not isinstance(agrees, (bool, np.bool_)):
             raise TypeError(f"the evidence {words!r} must be true or false, got {agrees!r}")
     support = [bool(agrees) for agrees in evidence.values()]
-    measured = True if all(support) else "in part" if any(support) else False
+    measured: Holds = True if all(support) else "in part" if any(support) else False
     verdict = Verdict(text, measured, dict(zip(evidence, support, strict=True)), post)
     if measured is not holds and measured != holds:
         raise AssertionError(f"the page says {VERDICTS[holds]!r}, the code measured\n{verdict!r}")
     return verdict
 
 
-def spread(values, digits=3, unit=""):
+def spread(values: ArrayLike, digits: int = 3, unit: str = "") -> str:
     """Mean ± standard deviation of repeated measurements, as the book writes them.
 
     Parameters

@@ -6,16 +6,25 @@ So the very same module runs in JupyterLab, VS Code and Colab, and in the static
 loader of a few lines stands in for the kernel. Their words stand in `widgets/labels.toml`.
 """
 
+from __future__ import annotations
+
 import math
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regression_lib.activations import get_activation
-from regression_lib.checks import as_matrix
+from regression_lib.checks import Table, as_matrix
 from regression_lib.data import load_king_county
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from regression_lib.course.explorer import Explorer
+    from regression_lib.network import RegressionNet
 
 FOLDER = Path(__file__).parent / "widgets"
 LABELS = tomllib.loads((FOLDER / "labels.toml").read_text(encoding="utf-8"))
@@ -34,7 +43,7 @@ def _explorer(kind, **data):
     return getattr(widgets, kind)(**data)
 
 
-def explore_activations(name="tanh", threshold=0.0707):
+def explore_activations(name: str = "tanh", threshold: float = 0.0707) -> Explorer:
     """Move an input along an activation, and see where its slope still responds.
 
     Parameters
@@ -61,7 +70,7 @@ def explore_activations(name="tanh", threshold=0.0707):
     return _explorer("ActivationExplorer", name=name, threshold=threshold)
 
 
-def explore_batch_norm(net, X):
+def explore_batch_norm(net: RegressionNet, X: Table) -> Explorer:
     """Send batches through a trained network, and watch what their company does to one row.
 
     Parameters
@@ -99,7 +108,7 @@ def explore_batch_norm(net, X):
     )
 
 
-def network_shape(net):
+def network_shape(net: RegressionNet) -> dict[str, Any]:
     """How the network in JavaScript (widgets/net.js) names the options of a `RegressionNet`."""
     c = net.config
     names = {"inputs": "n_features", "norm": "batch_norm", "inputNorm": "input_norm"}
@@ -108,9 +117,9 @@ def network_shape(net):
     return shape | same | {"momentum": c["bn_momentum"]}
 
 
-def network_weights(net):
+def network_weights(net: RegressionNet) -> dict[str, Any]:
     """Weights, and the memories of batch normalisation, in the order and layout of net.js."""
-    parts = [] if net.input_norm is None else [net.input_norm]
+    parts: list[Any] = [] if net.input_norm is None else [net.input_norm]
     for layer in net.layers:
         parts += [layer.linear] + ([] if layer.batch_norm() is None else [layer.norm])
     values = []
@@ -147,7 +156,7 @@ def _target(net, typical):
     }
 
 
-def playground(setting=""):
+def playground(setting: str = "") -> Explorer:
     """Train a network in the page, or two side by side, and turn its knobs while it learns.
 
     Parameters
@@ -171,7 +180,17 @@ def playground(setting=""):
     return _explorer("Playground", setting=setting, houses=houses)
 
 
-def explore_sweep(table, *, x, over, values, by=None, log=False, label="", names=None):
+def explore_sweep(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    over: str,
+    values: dict[str, str],
+    by: str | None = None,
+    log: bool = False,
+    label: str = "",
+    names: dict[str, str] | None = None,
+) -> Explorer:
     """Replay a sweep over a setting: how its curve came about, with the spread over seeds.
 
     Parameters

@@ -4,6 +4,10 @@ This module needs anywidget; `regression_lib.course.explore` makes what the widg
 it when an explorer is asked for.
 """
 
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
 import anywidget
 import traitlets
 
@@ -11,7 +15,7 @@ from regression_lib.course.explore import FOLDER, LABELS
 from regression_lib.words import printable
 
 
-def module(*names):
+def module(*names: str) -> str:
     """One JavaScript module of several files, each of which may use those before it."""
     return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)
 
@@ -19,19 +23,20 @@ def module(*names):
 class Explorer(anywidget.AnyWidget):
     """A widget that shows its title wherever it cannot run, with the same text at every run."""
 
+    kind: ClassVar[str]  # its key among the labels
     _css = FOLDER / "explore.css"
-    labels = traitlets.Dict().tag(sync=True)
-    data = traitlets.Dict().tag(sync=True)
+    labels: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
+    data: traitlets.Dict[str, Any] = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, **data):
+    def __init__(self, **data: Any) -> None:
         super().__init__(labels=self.words(), data=data)
 
     @classmethod
-    def words(cls):
+    def words(cls) -> dict[str, str]:
         """All that it says, by key."""
         return LABELS["common"] | LABELS[cls.kind]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return printable(self.labels["at_rest"].format(title=self.labels["title"]))
 
 

@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from regression_lib.words import printable
 
@@ -37,9 +38,9 @@ class Quiz:
     """The questions of one chapter, shown as a form in a notebook."""
 
     name: str
-    questions: list
+    questions: list[dict[str, Any]]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = []
         for number, question in enumerate(self.questions, 1):
             lines += ["", f"{number}. {question['ask']}"]
@@ -75,7 +76,7 @@ def _inline(text):
     return CODE.sub(r"<code>\1</code>", escape(text, quote=False))
 
 
-def quiz(name):
+def quiz(name: str) -> Quiz:
     """The self-check of a chapter: five questions, with a reason for every answer.
 
     Parameters
