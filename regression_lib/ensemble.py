@@ -8,7 +8,7 @@ as K · n_out channels. They share nothing else, and each is trained as it would
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -173,6 +173,9 @@ class EnsembleNet(RegressionNet):
         for name in (*NAMES, "units"):
             setattr(net, name, getattr(self, name))
         return net.train(self.training)
+
+    def __iter__(self) -> Iterator[RegressionNet]:
+        return (self[k] for k in range(len(self)))
 
     def _number(self, k):
         if isinstance(k, bool) or not hasattr(k, "__index__"):

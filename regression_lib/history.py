@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -66,6 +67,9 @@ class History:
         k %= self.n_members
         return History([row for row in self.rows if row.member == k], self.stopped)
 
+    def __iter__(self) -> Iterator[History]:
+        return (self[k] for k in range(self.n_members or 1))
+
     @property
     def best_epoch(self) -> int | list[int]:
         """The epoch whose weights the network has: the lowest validation loss, else the last.
@@ -76,7 +80,7 @@ class History:
         return epochs[0] if self.n_members is None else epochs
 
     def _members(self) -> list[History]:
-        return [self] if self.n_members is None else [self[k] for k in range(self.n_members)]
+        return [self] if self.n_members is None else list(self)
 
     def _best_epoch(self) -> int:
         if not self.rows:
