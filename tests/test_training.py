@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -455,6 +456,14 @@ class TestInterruption:
             fit(net(), *data(), callback=look, **options)
         fit(net(), *data(), callback=look, resume=True, **options)
         assert seen == [1, 2, 3, 4]  # the second epoch was not lost
+
+    def test_why_a_checkpoint_cannot_be_written_is_said_at_once(self, tmp_path, monkeypatch):
+        def refuse(*_, **__):
+            raise PermissionError("no rights here")
+
+        monkeypatch.setattr(pathlib.Path, "touch", refuse)
+        with pytest.raises(PermissionError, match="no rights here"):
+            fit(net(), *data(), checkpoint=tmp_path / "run", **SMALL)
 
     def test_a_foreign_checkpoint_is_refused_and_runs_nothing(self, tmp_path):
         class Bomb:
