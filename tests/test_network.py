@@ -257,6 +257,15 @@ class TestFiles:
         with pytest.raises(ValueError, match="not a whole safetensors file"):
             RegressionNet.load(path)
 
+    def test_a_flipped_bit_is_noticed(self, tmp_path):
+        path = tmp_path / "m"
+        self.trained().save(path)
+        content = bytearray(path.read_bytes())
+        content[-3] ^= 1  # in the last of the numbers
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is damaged: its content does not agree"):
+            RegressionNet.load(path)
+
     def test_foreign_files_are_refused(self, tmp_path):
         path = tmp_path / "m"
         save_file({"w": torch.zeros(2)}, path)
