@@ -11,6 +11,7 @@ Where scikit-learn has words for what is wrong, they are used.
 from __future__ import annotations
 
 import datetime
+import operator
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -167,7 +168,7 @@ def _as_frame(values, what):
     if hasattr(values, "__arrow_c_array__") and hasattr(values, "num_columns"):
         return nw.from_arrow(values, backend="pyarrow")  # a RecordBatch
     if not nw.dependencies.is_into_dataframe(values):
-        if nw.dependencies.is_into_lazyframe(values):
+        if isinstance(nw.from_native(values, pass_through=True), nw.LazyFrame):
             raise TypeError(f"{what} is lazy ({type(values).__name__}). Pass {what}.collect().")
         return None
     names = _raw_names(values)
@@ -330,6 +331,15 @@ def _as_float(value):
         return float(value)
     except OverflowError:  # a whole number, of which Python has larger ones
         return np.inf
+
+
+def index_of(k: int, n_members: int) -> int:
+    """The number of a member, counted from the first one, or an error that says what is wrong."""
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"a member is asked for by a whole number, got {k!r}")
+    if not -n_members <= k < n_members:
+        raise IndexError(f"there is no member {k}: the ensemble has {n_members}")
+    return operator.index(k) % n_members
 
 
 def refuse(what: str, name: object, row: int, value: object) -> NoReturn:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from regression_lib.checks import Table
+from regression_lib.checks import Table, index_of
 from regression_lib.network import NAMES, RegressionNet, count_of, seed_of
 
 SHARED = ("x_scaler.", "y_scaler.", "embedding.")  # one for all members; the rest is K-fold
@@ -158,7 +158,7 @@ class EnsembleNet(RegressionNet):
             If `k` is neither a whole number nor a slice.
         """
         several = isinstance(k, slice)
-        numbers = range(len(self))[k] if isinstance(k, slice) else [self._number(k)]
+        numbers = range(len(self))[k] if isinstance(k, slice) else [index_of(k, len(self))]
         if not numbers:
             raise IndexError(f"no member is left in {k}: the ensemble has {len(self)}")
         with torch.device("meta"):
@@ -176,13 +176,6 @@ class EnsembleNet(RegressionNet):
 
     def __iter__(self) -> Iterator[RegressionNet]:
         return (self[k] for k in range(len(self)))
-
-    def _number(self, k):
-        if isinstance(k, bool) or not hasattr(k, "__index__"):
-            raise TypeError(f"a member is asked for by a whole number or a slice, not by {k!r}")
-        if not -len(self) <= k < len(self):
-            raise IndexError(f"there is no member {k}: the ensemble has {len(self)}")
-        return k
 
     def standardized(self, x: torch.Tensor) -> torch.Tensor:
         """From standardised inputs to standardised targets: the part that is trained.
@@ -236,8 +229,9 @@ class EnsembleNet(RegressionNet):
         mean = members.mean(0)
         if not return_std:
             return mean
-        size = np.abs(members).max() or 1.0  # or squares of 1e200 would be infinite
-        return mean, (members / size).std(0) * size
+        # By a power of two, which costs no digit: squares of 1e200 would be infinite.
+        power = np.frexp(np.abs(members).max())[1]
+        return mean, np.ldexp(np.ldexp(members, -power).std(0), power)
 
     def predict_members(self, X: Table, batch_size: int = 8192) -> np.ndarray:
         """Each member's own prediction, shape (n_members, n_rows, n_targets)."""
@@ -246,7 +240,7 @@ class EnsembleNet(RegressionNet):
 
 def _seeds(seed, k):
     """One for each of k members: those that are given, or the numbers from the one that is."""
-    several = [seed + i for i in range(k)] if np.ndim(seed) == 0 else seed
+    several = [seed_of(seed) + i for i in range(k)] if np.ndim(seed) == 0 else seed
     seeds = [seed_of(s) for s in several]
     if len(seeds) != k:
         raise ValueError(f"{k} members need one seed or {k} seeds, got {len(seeds)}")

@@ -37,9 +37,8 @@ EXPECTED_FAILED_CHECKS = {
 }
 
 
-MOST_BINS = (
-    2**15
-)  # of all features together: each bin has a weight for each unit of the first layer
+# Bins of all features together: each has a weight for each unit of the first layer.
+MOST_BINS = 2**15
 NETWORK_OPTIONS = ("hidden", "activation", "batch_norm", "residual", "numeric_embedding")
 
 
@@ -177,7 +176,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         y : array, series or frame, shape (n_rows,) or (n_rows, n_targets)
         sample_weight : array, shape (n_rows,), optional
             How much each row counts, at least 0.
-        validation : (X, y), optional
+        validation : Dataset or (X, y) pair, optional
             Rows to find the best epoch by, instead of a share held out at random: later sales,
             say, or other towns. Within a Pipeline these rows do not pass the steps before:
             transform them yourself, or use `validation_fraction`.

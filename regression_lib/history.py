@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from regression_lib.checks import index_of
 from regression_lib.words import printable
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ class History:
     def __getitem__(self, k: int) -> History:
         if self.n_members is None:
             raise TypeError("the history of one network has no members")
-        if not -self.n_members <= k < self.n_members:
-            raise IndexError(f"there is no member {k}: the ensemble has {self.n_members}")
-        k %= self.n_members
+        k = index_of(k, self.n_members)
         return History([row for row in self.rows if row.member == k], self.stopped)
 
     def __iter__(self) -> Iterator[History]:

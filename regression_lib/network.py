@@ -581,9 +581,9 @@ def _checked(**options):
         raise TypeError(f"hidden must list the widths, such as (64, 64), got {o['hidden']!r}")
     get_activation(o["activation"])
     for name, known in [("init", list(INITS)), ("numeric_embedding", [None, "piecewise_linear"])]:
-        if o[name] not in known:
+        if not (o[name] is None or isinstance(o[name], str)) or o[name] not in known:
             raise ValueError(f"unknown {name} {o[name]!r}; choose one of {known}")
-    if not 0 < o["bn_momentum"] <= 1:
+    if isinstance(o["bn_momentum"], (bool, str)) or not 0 < o["bn_momentum"] <= 1:
         raise ValueError(f"bn_momentum must be in (0, 1], got {o['bn_momentum']!r}")
     if o["input_norm"] and o["numeric_embedding"]:
         raise ValueError(

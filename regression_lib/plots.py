@@ -414,10 +414,10 @@ def plot_scores(
     ax = _axes(ax, (5.4, 0.9 + 0.45 * len(names)))
     for row, (name, values) in enumerate(scores.items()):
         values = np.asarray(values, dtype=float)
-        mean, sd = values.mean(), values.std(ddof=1)
+        mean, sd = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0
         ax.plot(values, np.full(len(values), row), "o", ms=4, color=GREY, alpha=0.6)
         ax.errorbar(mean, row, xerr=sd, fmt="D", ms=6, color=BLUE, capsize=4)
-        words.append(f"{name} {mean:.3f} ± {sd:.3f}")
+        words.append(f"{name} {mean:.3f}" + (f" ± {sd:.3f}" if len(values) > 1 else ""))
     if reference is not None:
         ax.axvline(float(np.mean(scores[reference])), color=ORANGE, lw=1, zorder=0)
     ax.set_yticks(range(len(names)), names)

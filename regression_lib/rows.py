@@ -20,7 +20,7 @@ Validation: TypeAlias = Pair | float | None
 
 BLOCK = 2**22  # numbers that are scaled together: it bounds the memory
 TINY = np.finfo(np.float32).tiny
-NAMES = {"X": "feature_names", "y": "target_names"}
+NAMES_OF = {"X": "feature_names", "y": "target_names"}
 
 
 def training_rows(
@@ -56,7 +56,7 @@ def training_rows(
 @contextmanager
 def _as_before_if_it_fails(net):
     """Take names and scales back if the rows turn out to be none to train on."""
-    names = {name: getattr(net, name) for name in (*NAMES.values(), "units")}
+    names = {name: getattr(net, name) for name in (*NAMES_OF.values(), "units")}
     learning = [net.x_scaler, net.y_scaler] + ([] if net.embedding is None else [net.embedding])
     learning = [part for part in learning if not part.is_set]
     try:
@@ -144,7 +144,7 @@ def _set_scales(net, x, y, weight, train):
             counts = None if weight is None else weight[train, 0]
             scaler.set(*mean_and_scale(values, train, counts))
         elif net.head.weight.dtype != torch.float64:
-            _refuse_narrow(values, train, what, getattr(net, NAMES[what]))
+            _refuse_narrow(values, train, what, getattr(net, NAMES_OF[what]))
     if net.embedding is not None and not net.embedding.is_set:
         net.embedding.set(_in_parts(net.inputs, x, train))
 

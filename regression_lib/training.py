@@ -62,7 +62,8 @@ def fit(
         trained as it would be alone, and keeps the weights of its own best epoch.
     X : Dataset, frame, array or tensor, shape (n_rows, n_features)
         A `Dataset` brings its targets, names and units with it; `y` is then left out.
-    y : frame, array or tensor, shape (n_rows, n_targets)
+    y : frame, array or tensor, shape (n_rows, n_targets), optional
+        Left out with a Dataset.
     validation : Dataset, (X, y) pair, fraction of the rows, or None
         Rows to judge by; with them the weights of the best epoch are kept.
     sample_weight : array, shape (n_rows,), optional
@@ -383,7 +384,7 @@ def _checked(net, epochs, batch_size, lr, schedule, optimizer, weight_decay, pat
         ("schedule", schedule, SCHEDULES),
         ("optimizer", optimizer, OPTIMIZERS),
     ]:
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
     if not (0 <= _number("weight_decay", weight_decay) < math.inf):
         raise ValueError(f"weight_decay must be zero or more, got {weight_decay}")

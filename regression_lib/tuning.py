@@ -96,7 +96,8 @@ def lr_sweep(
     net : RegressionNet
         Its configuration is what is trained; the network itself stays as it is.
     X : Dataset, frame, array or tensor, shape (n_rows, n_features)
-    y : frame, array or tensor, shape (n_rows, n_targets)
+    y : frame, array or tensor, shape (n_rows, n_targets), optional
+        Left out with a Dataset.
     validation : Dataset, (X, y) pair or fraction of the rows
         Rows to judge by.
     lrs : sequence of float, optional
@@ -248,7 +249,8 @@ def search(
     ----------
     X : Dataset, frame or array, shape (n_rows, n_features)
         Training rows. Test rows have no place here.
-    y : array, series or frame, shape (n_rows,) or (n_rows, n_targets)
+    y : array, series or frame, shape (n_rows,) or (n_rows, n_targets), optional
+        Left out with a Dataset.
     validation : Dataset or (X, y) pair
         Rows to judge by.
     space : callable

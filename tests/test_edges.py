@@ -186,9 +186,11 @@ class TestModes:
         assert not np.allclose(some.predict_members(X), members.predict_members(X)[1:4])
         with pytest.raises(IndexError, match="no member is left"):
             members[5:]
+        history = fit(EnsembleNet(5, 3), X, Y, epochs=1)
         for wrong in ("0", 1.0, None, True, [0]):
-            with pytest.raises(TypeError, match="a whole number or a slice"):
-                members[wrong]
+            for holder in (members, history):
+                with pytest.raises(TypeError, match="asked for by a whole number, got"):
+                    holder[wrong]
 
     def test_a_sweep_of_one_rate_by_the_wrong_name(self):
         with pytest.raises(TypeError, match=r"lrs=0\.1 instead of lr"):
@@ -199,6 +201,26 @@ class TestModes:
     def test_a_callback_that_is_none_is_noticed_before_the_first_epoch(self):
         with pytest.raises(TypeError, match="callback must be a function of the History, got 3"):
             fit(net(), X, Y, callback=3)
+
+    @pytest.mark.parametrize(
+        ("options", "error", "words"),
+        [
+            ({"bn_momentum": "a"}, ValueError, r"bn_momentum must be in \(0, 1\], got 'a'"),
+            ({"init": ["a"]}, ValueError, r"unknown init \['a'\]"),
+            ({"numeric_embedding": {}}, ValueError, r"unknown numeric_embedding \{\}"),
+            ({"seed": True}, TypeError, "seed must be a whole number, got True"),
+            ({"seed": "ab"}, TypeError, "seed must be a whole number, got 'ab'|'a'"),
+        ],
+    )
+    def test_options_of_another_type_are_named(self, options, error, words):
+        for make in (net, lambda **o: EnsembleNet(2, 3, **o)):
+            with pytest.raises(error, match=words):
+                make(**options)
+
+    @pytest.mark.parametrize("name", ["schedule", "optimizer"])
+    def test_names_that_are_lists_are_named(self, name):
+        with pytest.raises(ValueError, match=rf"unknown {name} \['a'\]"):
+            fit(net(), X, Y, **{name: ["a"]})
 
 
 class TestFewRows:

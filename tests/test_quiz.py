@@ -80,3 +80,5 @@ def test_text_is_escaped():
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="no quiz named 'nine'; there are 01_tensors"):
         quiz("nine")
+    with pytest.raises(ValueError, match="no quiz named"):
+        quiz("../quizzes/01_tensors")  # a name, not a path

@@ -98,8 +98,7 @@ def quiz(name: str) -> Quiz:
     >>> len(quiz("01_tensors").questions)
     5
     """
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.toml")))
-        raise ValueError(f"there is no quiz named {name!r}; there are {known}")
-    return Quiz(name, tomllib.loads(path.read_text(encoding="utf-8"))["question"])
+    files = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
+    if name not in files:
+        raise ValueError(f"there is no quiz named {name!r}; there are {', '.join(files)}")
+    return Quiz(name, tomllib.loads(files[name].read_text(encoding="utf-8"))["question"])
