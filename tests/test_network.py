@@ -92,6 +92,11 @@ def test_repr_and_summary_can_be_read():
         4 * 130 + 130 + 2 * 130,
     ]
     assert repr(RegressionNet(2, hidden=())).startswith("RegressionNet(2 → 1, ")
+    three, four = (repr(RegressionNet(2, hidden=[8] * n)) for n in (3, 4))
+    assert "(2 → 8 → 8 → 8 → 1, " in three
+    assert "(2 → 8 × 4 → 1, " in four
+    layers = RegressionNet(2, hidden=(5, 5), batch_norm=False, residual=True).summary().layer
+    assert layers[1:3].tolist() == ["1: Linear → ReLU", "2: Linear → ReLU + skip"]
 
 
 def test_a_linear_model_has_no_hidden_layer():

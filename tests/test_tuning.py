@@ -1,5 +1,6 @@
 """Learning rates in one go; a search that nothing can make lose a trial."""
 
+import inspect
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import regression_lib.training as training
 import regression_lib.tuning as tuning
@@ -85,6 +87,7 @@ class TestSweep:
             ([1.2, 1.1, 1.0, 1.05, 1.1001], (2, 4)),  # from exactly 10 % on either side
             ([1.0, 1.2, 1.05], (1, 1)),  # what lies beyond a ridge is another valley
             ([1.05, 1.2, 1.0], (3, 3)),
+            ([1.05, 1.0, 1.05], (1, 3)),
             ([1.0, 1.0, 1.0], (1, 3)),
             ([np.nan, 1.3, 1.0, np.nan], (3, 3)),
         ],
@@ -220,6 +223,30 @@ class TestSearch:
         found = search(X, Y, n_trials=3, baseline=False, **(OPTIONS | {"space": wild}))
         assert found.frame.state.tolist() == ["complete", "pruned", "complete"]
 
+    def test_the_default_space_is_that_of_the_pages(self):
+        trial = optuna.create_study().ask()
+        default_space(trial)
+        choices = {
+            "width": (32, 64, 128, 256),
+            "activation": ("relu", "silu", "tanh"),
+            "batch_norm": (False, True),
+            "numeric_embedding": (None, "piecewise_linear"),
+            "batch_size": (64, 128, 256),
+        }
+        Choice, Float = CategoricalDistribution, FloatDistribution
+        assert trial.distributions == {name: Choice(c) for name, c in choices.items()} | {
+            "layers": IntDistribution(1, 4),
+            "lr": Float(3e-4, 3e-2, log=True),
+            "weight_decay": Float(1e-3, 0.3, log=True),
+        }
+
+    def test_the_defaults_are_those_of_the_pages(self):
+        numbers, nothing = {"n_trials": 50, "seed": 0}, ("y", "storage", "n_jobs")
+        flags = {"baseline": True, "progress": False, "space": default_space}
+        expected = numbers | flags | dict.fromkeys(nothing)
+        parameters = inspect.signature(search).parameters
+        assert {name: parameters[name].default for name in expected} == expected
+
     def test_the_default_space_is_of_real_options(self):
         options = {"validation": HELD, "epochs": 1}
         found = search(X, Y, n_trials=4, baseline=False, **options)
@@ -348,6 +375,20 @@ def test_two_processes_find_what_one_finds():
     both = alone.merge(two, on="lr")
     assert len(both) >= 4
     assert np.allclose(both.loss_x, both.loss_y, rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_so_many_trials_at_a_time_as_are_asked_for(monkeypatch, n_jobs):
+    asked = []
+
+    class Parallel(joblib.Parallel):
+        def __init__(self, n_jobs=None, **options):
+            asked.append(n_jobs)
+            super().__init__(n_jobs=1, **options)
+
+    monkeypatch.setattr(joblib, "Parallel", Parallel)
+    search(X, Y, n_trials=1, n_jobs=n_jobs, baseline=False, **OPTIONS)
+    assert asked == [n_jobs]
 
 
 def test_a_cluster_loses_a_worker_and_no_trial(tmp_path):
