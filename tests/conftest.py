@@ -24,6 +24,12 @@ SLOW = [
     "test_grid_search_and_cross_validation",
     "test_several_targets_of_very_different_size",
     "test_few_rows_get_steps_enough",
+    "test_tuning.py::TestStorage",
+    "test_it_finds_what_chance_finds_later",
+    "test_the_same_seed_searches_the_same_way",
+    "test_the_sample_is_that_of_its_seed",
+    "test_each_member_keeps_its_best_epoch",
+    "test_a_half_made_environment_is_made_anew",
 ]
 
 
