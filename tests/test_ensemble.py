@@ -89,7 +89,7 @@ class TestMembers:
             with pytest.raises(IndexError, match=f"no member {k}: the ensemble has 3"):
                 net[k]
         for k in ("0", 1.0, True):
-            with pytest.raises(TypeError, match=f"whole number or a slice, not by {k!r}"):
+            with pytest.raises(TypeError, match=f"by a whole number, got {k!r}"):
                 net[k]
 
     def test_seeds_may_be_named(self):

@@ -61,6 +61,14 @@ def test_gradients_are_torchs(training, n_rows, n_columns, momentum, seed):
         torch.testing.assert_close(mine, torchs, rtol=1e-6, atol=1e-6)
 
 
+def test_it_starts_as_torchs():
+    ours, theirs = BatchNorm(3), torch.nn.BatchNorm1d(3)
+    assert (ours.momentum, ours.eps) == (theirs.momentum, theirs.eps)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
 def test_running_variance_is_the_unbiased_one():
     bn, x = BatchNorm(1, momentum=1.0).double(), torch.tensor([[1.0], [3.0]], dtype=torch.float64)
     bn(x)
