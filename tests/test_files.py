@@ -287,6 +287,7 @@ def test_a_checkpoint_that_cannot_be_written_is_noticed_before_the_first_epoch(t
 def test_a_read_only_folder_is_said_to_be_one(tmp_path):
     code = "from regression_lib import RegressionNet; RegressionNet(2).save('m')"
     command = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--chdir", str(tmp_path)]
+    command += ["--setenv", "TMPDIR", "/dev"]
     done = subprocess.run([*command, sys.executable, "-c", code], capture_output=True, text=True)
     if "bwrap:" in done.stderr:
         pytest.skip(done.stderr.strip())

@@ -150,6 +150,7 @@ class TestShared:
         before = (tmp_path / name).read_bytes()
         shutil.rmtree(tmp_path / f".{name}.lock", ignore_errors=True)
         jail = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--chdir", tmp_path]
+        jail += ["--setenv", "TMPDIR", "/dev"]  # the one place for drafts of other libraries
         done = script(tmp_path, name, 2, prefix=jail)
         if "bwrap:" in done.stderr:
             pytest.skip(done.stderr.strip())
