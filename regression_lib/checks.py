@@ -140,8 +140,8 @@ def column_names(values: Table | Column, what: str = "X") -> tuple[str, ...] | N
 
 
 def _raw_names(values):
-    if isinstance(values, np.ndarray):  # the quick way for the most frequent kind of table
-        return []
+    if isinstance(values, np.ndarray) or hasattr(values, "collect"):
+        return []  # the quick way for the most frequent table; and a lazy one is refused anyway
     if hasattr(values, "schema") and hasattr(values.schema, "names") and hasattr(values, "column"):
         return list(values.schema.names)  # pyarrow, whose Table.columns holds the columns
     names = getattr(values, "columns", None)

@@ -377,7 +377,7 @@ class RegressionNet(nn.Module):
         weights = torch.cat([p.detach().flatten() for p in self.parameters()])
         if not weights.isfinite().all():
             raise ValueError(f"the weights of {self!r} hold NaN or infinity: train it anew")
-        z = self.x_scaler(torch.from_numpy(row[None]))[0].abs()
+        z = self.x_scaler(torch.from_numpy(row[None].copy()))[0].abs()
         far = int(z.argmax())
         name = self.feature_names[far] if self.feature_names else far
         raise ValueError(
@@ -406,6 +406,8 @@ class RegressionNet(nn.Module):
         return self._narrowed(rows, self.y_scaler, "y", self.target_names, numbers)
 
     def _narrowed(self, rows, scaler, what, names, numbers):
+        # What a frame lends is read-only, and PyTorch warns of such memory.
+        rows = rows if rows.flags.writeable else rows.copy()
         values = scaler(torch.from_numpy(rows)).to(self.head.weight)
         if not values.isfinite().all():
             # NumPy has no bfloat16, whose largest number is that of float32.

@@ -286,7 +286,7 @@ class _Run:
             looked,
             train_loss,
             valid_loss,
-            torch.tensor(self.options["lr"]).double() * share,
+            torch.tensor(self.options["lr"], dtype=torch.float64) * share,
         )
         members = zip(*(column.expand(n).tolist() for column in columns), strict=True)
         for k, (counts, *numbers) in enumerate(members):
@@ -313,7 +313,7 @@ class _Run:
                 f"the loss of members {lost} became NaN or infinite: they have the weights of "
                 f"before, and count in the ensemble's mean",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def save(self, path):

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -198,6 +199,22 @@ class TestModes:
         with pytest.raises(ValueError, match="n_seeds must be at least 1, got 0"):
             lr_sweep(net(), X, Y, n_seeds=0)
 
+    def test_what_may_not_be_written_to_is_only_read(self):
+        network, still = net(), X.copy()
+        still.setflags(write=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fit(network, still, Y, epochs=1, validation=(still, Y))
+            network.predict(still)
+            estimator(epochs=1).fit(still, Y).predict(pd.DataFrame(still))
+        assert np.array_equal(still, X)
+
+    def test_the_warning_of_lost_members_points_to_who_called(self):
+        options = {"lr": [1e-3, 1e10], "optimizer": "sgd", "epochs": 3}
+        with pytest.warns(RuntimeWarning, match=r"the loss of members \[1\]") as caught:
+            fit(EnsembleNet(2, 3, hidden=(8,), batch_norm=False), X, Y, **options)
+        assert caught[0].filename == __file__
+
     def test_a_callback_that_is_none_is_noticed_before_the_first_epoch(self):
         with pytest.raises(TypeError, match="callback must be a function of the History, got 3"):
             fit(net(), X, Y, callback=3)
@@ -355,6 +372,7 @@ for kind in ("plain", "tqdm", "rich", "auto"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "gbk"])
 def test_everything_prints_on_every_terminal(encoding):
     options = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "capture_output": True}

@@ -37,6 +37,7 @@ def trained(members=None, **options):
 # ------------------------------------------------------------------------------ damage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", [None, 2])
 def test_a_damaged_model_is_refused_or_the_same(tmp_path, members):
     net = trained(members, numeric_embedding="piecewise_linear", n_bins=4)
@@ -61,6 +62,7 @@ def test_a_damaged_model_is_refused_or_the_same(tmp_path, members):
     assert time.process_time() - start < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", [None, 2])
 def test_a_damaged_checkpoint_is_refused_or_the_same(tmp_path, members):
     def new():

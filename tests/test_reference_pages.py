@@ -44,5 +44,6 @@ def test_every_public_module_is_on_the_library_page():
     library = ROOT / "regression_lib"
     floors = [("", library), ("course.", library / "course")]
     there = {f"{prefix}{path.stem}" for prefix, f in floors for path in f.glob("[a-z]*.py")}
-    inner = {"checks", "rows", "projectile", "studies", "words", "course.explorer"}  # the public functions' ground
+    # What the public functions stand on.
+    inner = {"checks", "rows", "projectile", "studies", "words", "course.explorer"}
     assert there - inner == shown

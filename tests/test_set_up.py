@@ -191,7 +191,11 @@ def test_where_that_fails_plain_pip_goes_on_and_one_line_says_so(
 
 
 def test_an_index_that_does_not_answer_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(set_up.urllib.request, "urlopen", lambda *a, **k: time.sleep(5))
+    def hang(*_arguments, **_options):
+        time.sleep(5)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(set_up.urllib.request, "urlopen", hang)
     start = time.monotonic()
     assert not set_up.reachable("http://localhost", patience=0.1)
     assert time.monotonic() - start < 2

@@ -131,6 +131,7 @@ class TestTorn:
         assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 class TestShared:
     def test_a_second_search_at_the_same_time_is_refused(self, tmp_path, name):

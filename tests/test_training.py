@@ -130,7 +130,7 @@ class TestTheLoop:
             expected.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             scheduler.step() if len(expected) < 40 else None
-        assert history.frame.lr.tolist() == pytest.approx(expected[3::4])
+        assert history.frame.lr.tolist() == pytest.approx(expected[3::4], rel=1e-9)
         if schedule == "one_cycle":
             assert history.frame.lr[2] == pytest.approx(0.02)  # the peak, after 30 %
             assert history.frame.lr[9] == pytest.approx(4e-6 * 0.02)

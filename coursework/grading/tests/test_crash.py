@@ -78,7 +78,10 @@ def wait_for(condition, seconds=60):
 
 def stopped(course, how, when, moment=0.0):
     """Grade until something is so, and a moment more; then stop. Exit code, words, pid, family."""
-    command = [sys.executable, "-m", "grading", "--course", str(course.root), "grade", tiny.NAME]
+    # Started in the background of a shell, this process ignores Ctrl-C, and so would its child.
+    listening = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    listening += "runpy.run_module('grading', run_name='__main__')"
+    command = [sys.executable, "-c", listening, "--course", str(course.root), "grade", tiny.NAME]
     said = course.root / "said"
     with open(said, "w") as file:
         process = subprocess.Popen(
