@@ -6,6 +6,7 @@ before it is read.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,12 +86,12 @@ def _sqlite(path, may_write):
 
 
 def _journal(path, may_write):
+    whole = _length_of_whole_lines(path) if path.exists() else 0
     if may_write:
         # Left by a search that was killed while it wrote: nobody else is at work now.
         Path(f"{path}.lock").unlink(missing_ok=True)
-        _drop_torn_end(path)
-    if path.exists():
-        _check_lines(path)
+        if path.exists() and whole < path.stat().st_size:
+            os.truncate(path, whole)  # what was written when the power or the disk ended
     return optuna.storages.JournalStorage(_Journal(str(path)))
 
 
@@ -104,26 +105,27 @@ class _Journal(JournalFileBackend):
             raise OSError(error.errno, error.strerror, self._file_path) from error
 
 
-def _drop_torn_end(path):
-    """Cut off a last line that has no end: what was written when the power or the disk ended."""
-    if not path.exists():
-        return
-    with open(path, "r+b") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
-
-
-def _check_lines(path):
+def _length_of_whole_lines(path):
+    """How many bytes of a journal are entries; only half of one more may follow them."""
+    length = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") and _may_become_an_entry(line):
+                break
             try:
                 entry = json.loads(line)
             except (ValueError, RecursionError):
                 entry = None
             if not isinstance(entry, dict):
                 raise ValueError(f"its line {number} is no entry of a journal")
+            length += len(line)
+    return length
+
+
+def _may_become_an_entry(line):
+    """Whether a line is the beginning of one, so that cutting it off costs nobody a file."""
+    start = b'{"op_code":'
+    return line.startswith(start) or start.startswith(line) or not line.strip(b"\0")
 
 
 def _brief(error):

@@ -87,7 +87,7 @@ class TestTorn:
         done = script(tmp_path, "s.journal", 5)
         assert done.stdout.count("complete") + done.stdout.count("pruned") == 5, done.stderr
 
-    @pytest.mark.parametrize("rest", [b'{"op_code": 4, "wor', b"\0" * 100, b"{"])
+    @pytest.mark.parametrize("rest", [b'{"op_code":4,"wor', b"\0" * 100, b"{"])
     def test_half_a_last_line_costs_that_line_and_no_more(self, tmp_path, rest):
         path = tmp_path / "s.journal"
         run(path)
@@ -117,6 +117,8 @@ class TestTorn:
         ("name", "content"),
         [
             ("s.journal", b"nonsense\n{}\n"),
+            ("s.journal", b"somebody's diary, in one line"),
+            ("s.journal", b'{"op_code": 0}\nand a word that is no entry'),
             ("s.journal", b'{"op_code": 0}\n'),
             ("s.journal", b'{"op_code": 99, "worker_id": "x"}\n'),
             ("s.journal", b"[]\n"),
