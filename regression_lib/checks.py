@@ -81,6 +81,8 @@ def as_matrix(
     numbers = _only_numbers(table, labels, what) if frame is None else _columns(frame, labels, what)
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
         matrix = np.array(numbers, dtype, order="C", copy=copy or None)
+    if any(step < 0 or step % matrix.itemsize for step in matrix.strides):
+        matrix = matrix.copy()  # one row counts as contiguous for NumPy however it is stored
     check_finite(matrix, numbers, labels, what)
     return matrix
 
@@ -165,9 +167,8 @@ def _as_frame(values, what):
     # Loaded when used: who holds a frame has loaded what is slow to load already.
     import narwhals as nw
 
-    if hasattr(values, "__arrow_c_array__") and hasattr(values, "num_columns"):
-        return nw.from_arrow(values, backend="pyarrow")  # a RecordBatch
-    if not nw.dependencies.is_into_dataframe(values):
+    batch = hasattr(values, "__arrow_c_array__") and hasattr(values, "num_columns")
+    if not batch and not nw.dependencies.is_into_dataframe(values):
         if isinstance(nw.from_native(values, pass_through=True), nw.LazyFrame):
             raise TypeError(f"{what} is lazy ({type(values).__name__}). Pass {what}.collect().")
         return None
@@ -175,6 +176,8 @@ def _as_frame(values, what):
     twice = sorted({name for name in names if names.count(name) > 1}, key=str)
     if twice:
         raise ValueError(f"{what} has columns twice: {twice}. Give each column its own name.")
+    if batch:
+        return nw.from_arrow(values, backend="pyarrow")
     return nw.from_native(values, eager_only=True)
 
 
@@ -207,15 +210,15 @@ def _as_array(values, what):
     """Unwrap tensors, lists and masked arrays into one NumPy array of any type."""
     if isinstance(values, (list, tuple)) and len(values):
         if all(isinstance(row, torch.Tensor) for row in values):
-            values = torch.stack([row.detach() for row in values])
+            values = _stacked(values, what)
         elif any(isinstance(row, np.ma.MaskedArray) for row in values):
             values = np.ma.array(values)  # np.asarray would uncover what is masked
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        values = values.to_dense() if values.layout != torch.strided else values
-        return values.double().numpy() if values.dtype == torch.bfloat16 else values.numpy()
-    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in NUMBERS:
-        return values.astype(float).filled(np.nan)
+        return _of_tensor(values, what)
+    if isinstance(values, np.ma.MaskedArray):
+        array = values.data.astype(float if values.dtype.kind in NUMBERS else object)
+        array[np.ma.getmaskarray(values)] = np.nan
+        return array
     _check_kind(values, what)
     try:
         array = np.asarray(values)
@@ -223,8 +226,27 @@ def _as_array(values, what):
         raise ValueError(
             f"{what} has rows of different lengths. Give every row the same number of columns."
         ) from None
+    except (TypeError, RuntimeError) as error:  # of single numbers that are tensors, for example
+        raise TypeError(f"{what} cannot be made an array: {error}") from error
     # NumPy turns [1, "a"] into two strings; keep the 1 a number, so that the error names the "a".
     return np.asarray(values, dtype=object) if array.dtype.kind in "US" else array
+
+
+def _stacked(rows, what):
+    if len({row.shape for row in rows}) > 1:
+        raise ValueError(
+            f"{what} has rows of different lengths. Give every row the same number of columns."
+        )
+    return torch.stack([row.detach() for row in rows])
+
+
+def _of_tensor(values, what):
+    try:
+        values = values.detach().cpu().resolve_conj().resolve_neg()
+        values = values.to_dense() if values.layout != torch.strided else values
+        return values.double().numpy() if values.dtype == torch.bfloat16 else values.numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise TypeError(f"{what} cannot be made an array: {error}") from error
 
 
 def _check_kind(values, what):
@@ -262,7 +284,7 @@ def _check_shape(shape, what):
 def _check_columns(shape, names, columns, what):
     expected = columns if isinstance(columns, int) else len(columns)
     if names is not None and not isinstance(columns, int):
-        _check_names(names, columns, what)
+        check_names(names, columns, what)
     if shape[1] != expected:
         listed = "" if isinstance(columns, int) else f": {shorten(map(str, columns), 20)}"
         raise ValueError(
@@ -271,7 +293,7 @@ def _check_columns(shape, names, columns, what):
         )
 
 
-def _check_names(names, expected, what):
+def check_names(names: Sequence[str], expected: Sequence[str], what: str) -> None:
     """Refuse other names, and the right names in another order: swapping them is no small thing."""
     if list(names) == list(expected):
         return

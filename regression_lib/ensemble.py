@@ -226,12 +226,11 @@ class EnsembleNet(RegressionNet):
             If X holds text, NaN or infinity, or has other columns than those trained on.
         """
         members = self._predict(X, batch_size)
-        mean = members.mean(0)
-        if not return_std:
-            return mean
-        # By a power of two, which costs no digit: squares of 1e200 would be infinite.
+        # By a power of two, which costs no digit: sums of 1e308, and squares, would be infinite.
         power = np.frexp(np.abs(members).max())[1]
-        return mean, np.ldexp(np.ldexp(members, -power).std(0), power)
+        members = np.ldexp(members, -power)
+        mean = np.ldexp(members.mean(0), power)
+        return (mean, np.ldexp(members.std(0), power)) if return_std else mean
 
     def predict_members(self, X: Table, batch_size: int = 8192) -> np.ndarray:
         """Each member's own prediction, shape (n_members, n_rows, n_targets)."""

@@ -8,6 +8,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Literal, Self, overload
 
 import numpy as np
@@ -15,7 +16,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from regression_lib.checks import Column, Table, as_matrix, as_vector, column_names, is_column
+from regression_lib.checks import (
+    Column,
+    Table,
+    as_matrix,
+    as_vector,
+    check_names,
+    column_names,
+    is_column,
+)
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.history import History
 from regression_lib.network import Embedding, RegressionNet, count_of
@@ -81,7 +90,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         Let `fit` go on from the weights and scales of the last `fit`, unless the number of
         targets or an option of the network has changed (the bins stay those of the first). The
         same rows are held out as before, whatever `random_state` is by then, provided that they
-        are given again: no row that was trained on becomes one to judge by.
+        are given again: no row that was trained on becomes one to judge by. Another number of
+        rows, or another share, is worth a warning.
     random_state : int, RandomState instance or None
         Of the initial weights, the batches and the held-out rows.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
@@ -213,20 +223,36 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         seeds = self._seeds if again else seeds
         # What fails leaves the estimator as it was: so another network until all is well.
         net = copy.deepcopy(self.net_) if again else self._network(X, y.shape[1], seeds)
-        net.feature_names, net.target_names = names or net.feature_names, target_names
-        training = self._training(_number_of_rows(X, sample_weight), seeds, validation)
+        net.feature_names = names or net.feature_names
+        net.target_names = target_names or net.target_names
+        held_of = (_number_of_rows(X, sample_weight), self.validation_fraction)
+        if again:
+            self._check_again(target_names, held_of, validation)
+        training = self._training(held_of[0], seeds, _held(validation, target_names))
         history = fit(net, X, y, sample_weight=sample_weight, callback=callback, **training)
         if len(history) > 0:
-            self._keep(net, history, names, one_target, seeds)
+            self._keep(net, history, names, one_target, seeds, held_of)
         if history.stopped == "interrupted":  # what has called us is to end as well
             raise KeyboardInterrupt
         return self
 
-    def _keep(self, net, history, names, one_target, seeds):
+    def _check_again(self, target_names, held_of, validation):
+        """Whether a training goes on with the same targets, and judges by the same rows."""
+        if target_names and self.net_.target_names:
+            check_names(target_names, self.net_.target_names, "y")
+        if validation is None and held_of != self._held_of:
+            warnings.warn(
+                f"{held_of[0]} rows and validation_fraction={held_of[1]}, where the last fit had "
+                f"{self._held_of[0]} and {self._held_of[1]}: rows that were trained on may be held "
+                f"out now, so that the validation loss flatters",
+                stacklevel=3,
+            )
+
+    def _keep(self, net, history, names, one_target, seeds, held_of):
         """All that `fit` learns, at once."""
         self.net_, self.history_, self.n_iter_ = net, history, len(history)
         self.n_features_in_, self.n_outputs_ = net.config["n_features"], net.config["n_targets"]
-        self._one_target, self._seeds = one_target, seeds
+        self._one_target, self._seeds, self._held_of = one_target, seeds, held_of
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -307,15 +333,13 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     def _training(self, n_rows, seeds, validation):
         """The options of `fit`; those that are "auto" by the number of training rows."""
         share, n_train = self.validation_fraction or 0, n_rows
+        if isinstance(share, bool) or not isinstance(share, Real):
+            raise TypeError(f"validation_fraction must be a number, got {share!r}")
         if not 0 <= share < 1:
             raise ValueError(f"validation_fraction must be in [0, 1), got {share}")
-        if validation is not None:
-            X_held, y_held = as_pair(validation)
-            column = is_column(y_held, "validation y")
-            validation = X_held, _columns(y_held, "validation y") if column else y_held
-        elif int(n_rows * share) > 0:
+        if validation is None and int(n_rows * share) > 0:
             validation, n_train = share, n_rows - int(n_rows * share)
-        elif self.patience is not None:
+        elif validation is None and self.patience is not None:
             raise ValueError(
                 f"patience={self.patience} needs validation rows to judge by, and "
                 f"validation_fraction={self.validation_fraction} of {n_rows} rows is none"
@@ -346,6 +370,19 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _held(validation, target_names):
+    """Validation rows whose y has two dimensions, as `fit` wants it."""
+    if validation is None:
+        return None
+    X, y = as_pair(validation)
+    if not is_column(y, "validation y"):
+        return X, y
+    names = column_names(y, "validation y")
+    if names and target_names:
+        check_names(names, target_names, "validation y")
+    return X, _columns(y, "validation y")
 
 
 def _columns(y, what="y"):

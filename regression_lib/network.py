@@ -8,9 +8,12 @@ So a saved file is a whole model, and loading it runs no code from the file.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 Init: TypeAlias = Literal["default", "xavier", "kaiming", "post"]
 Embedding: TypeAlias = Literal["piecewise_linear"]
 
+LARGEST = 2**31  # of a count: nobody has so many layers, rows of a batch, or members
 AT_ONCE = 8192  # rows that pass a network together where no gradient is wanted
 PASSING = 2**23  # and numbers that stand in a layer's input then: it bounds the memory
 
@@ -239,9 +243,14 @@ class RegressionNet(nn.Module):
         self._set_up(_checked(**options))
 
     def _set_up(self, config):
-        self.config = c = config
+        self.config = config
         self.feature_names = self.target_names = None
         self.units = {}
+        with torch.inference_mode(False):  # also where gradients are off, it is made to be trained
+            self._make_parts()
+
+    def _make_parts(self):
+        c = self.config
         self.x_scaler, self.y_scaler = Scaler(c["n_features"]), Scaler(c["n_targets"])
         self.embedding = PiecewiseLinear(c["n_bins"]) if c["numeric_embedding"] else None
         n_inputs = self.embedding.n_outputs if self.embedding else c["n_features"]
@@ -525,18 +534,35 @@ class RegressionNet(nn.Module):
         self.units = units
 
 
+_LOOKING: WeakKeyDictionary = WeakKeyDictionary()  # [how many look, what was in train mode]
+_ONE_AT_A_TIME = threading.Lock()
+
+
 @contextmanager
 def evaluating(net: RegressionNet) -> Iterator[RegressionNet]:
-    """Eval mode for a while; afterwards every module is in the mode in which it was."""
-    # Batch norms alone care about the mode, and asking every module takes longer than a pass.
-    training = [module for module in (net, *net.batch_norms()) if module.training]
-    for module in training:
-        module.training = False
+    """Eval mode for a while; afterwards every module is in the mode in which it was.
+
+    Several threads may look at a network at the same time: the last one gives the mode back.
+    """
+    with _ONE_AT_A_TIME:
+        looking = _LOOKING.setdefault(net, [0, []])
+        if looking[0] == 0:
+            # Batch norms alone care about the mode, and asking every module takes longer.
+            looking[1] = [module for module in (net, *net.batch_norms()) if module.training]
+            _set_training(looking[1], False)
+        looking[0] += 1
     try:
         yield net
     finally:
-        for module in training:
-            module.training = True
+        with _ONE_AT_A_TIME:
+            looking[0] -= 1
+            if looking[0] == 0:
+                _set_training(looking[1], True)
+
+
+def _set_training(modules, training):
+    for module in modules:
+        module.training = training
 
 
 def _check_size(config, tensors):
@@ -579,13 +605,17 @@ def _shorten(widths):
 def _checked(**options):
     """The options as plain values, which JSON can hold, or an error that names the wrong one."""
     o = options
+    for name in FLAGS:
+        if not isinstance(o[name], (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, got {o[name]!r}")
     if np.ndim(o["hidden"]) != 1:
         raise TypeError(f"hidden must list the widths, such as (64, 64), got {o['hidden']!r}")
     get_activation(o["activation"])
     for name, known in [("init", list(INITS)), ("numeric_embedding", [None, "piecewise_linear"])]:
         if not (o[name] is None or isinstance(o[name], str)) or o[name] not in known:
             raise ValueError(f"unknown {name} {o[name]!r}; choose one of {known}")
-    if isinstance(o["bn_momentum"], (bool, str)) or not 0 < o["bn_momentum"] <= 1:
+    momentum = o["bn_momentum"]
+    if isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 < momentum <= 1:
         raise ValueError(f"bn_momentum must be in (0, 1], got {o['bn_momentum']!r}")
     if o["input_norm"] and o["numeric_embedding"]:
         raise ValueError(
@@ -624,4 +654,6 @@ def count_of(name: str, value: int) -> int:
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
+    if value >= LARGEST:
+        raise ValueError(f"{name} must be below {LARGEST:,}, got {value}")
     return int(value)

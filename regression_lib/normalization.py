@@ -110,6 +110,8 @@ def layer_statistics(net: nn.Module, x: torch.Tensor, bound: float = 2.0) -> pd.
     """
     import pandas as pd
 
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"net must be a network of PyTorch, got {net!r}")
     if hasattr(net, "predict_members"):
         raise TypeError("an ensemble has K units for each unit: look at one member, net[k]")
     probe, rows = copy.deepcopy(net), []
@@ -186,6 +188,8 @@ def fold_batch_norm(net: Net) -> Net:
     ValueError
         If the network has no hidden BatchNorm to fold.
     """
+    if not hasattr(net, "layers"):
+        raise TypeError(f"net must be a RegressionNet or an EnsembleNet, got {net!r}")
     folded = copy.deepcopy(net).eval()
     pairs = [layer for layer in folded.layers if layer.batch_norm() is not None]
     if not pairs:

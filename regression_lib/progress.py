@@ -53,7 +53,9 @@ def track(
         If the kind is unknown.
     """
     kind = known_kind(kind)
-    if sys.stdout is None or sys.stdout.closed:  # a program without a window to print to
+    if sys.stdout is None or getattr(
+        sys.stdout, "closed", False
+    ):  # a program without a window to print to
         kind = "none"
     elif kind == "auto":
         kind = _best_kind()
@@ -96,7 +98,7 @@ def _best_kind() -> Kind:
     shell = ipython.get_ipython() if ipython else None
     if hasattr(shell, "kernel"):
         return "tqdm"
-    return "rich" if sys.stdout.isatty() else "plain"
+    return "rich" if getattr(sys.stdout, "isatty", bool)() else "plain"
 
 
 def _none(iterable, description, total, status):

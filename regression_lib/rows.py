@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from numbers import Real
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
@@ -44,7 +45,7 @@ def training_rows(
         train, held = _hold_out(train, validation, seed)
         held_out = x, y, weight, held
     elif validation is not None:
-        held_out = _matrices(net, *_validation(validation, names[0]), "validation ", names)
+        held_out = _matrices(net, *_validation(validation, names, y), "validation ", names)
     _check_number(train, weight)
     net.to(device)
     with _as_before_if_it_fails(net):
@@ -78,7 +79,7 @@ def unpacked(X: Dataset | Table, y: Table | None) -> tuple[Table, Table, dict[st
 
 
 def is_fraction(validation: Validation) -> TypeGuard[float]:
-    return isinstance(validation, (float, int)) and not isinstance(validation, bool)
+    return isinstance(validation, Real) and not isinstance(validation, bool)
 
 
 def as_pair(validation: Pair) -> tuple[Table, Table]:
@@ -92,9 +93,14 @@ def as_pair(validation: Pair) -> tuple[Table, Table]:
     return validation
 
 
-def _validation(validation, names) -> tuple[Table, Table]:
+def _validation(validation, names, trained) -> tuple[Table, Table]:
     X, y = as_pair(validation)
-    if names is None and column_names(X, "validation X") is not None:
+    if names[1] is None and trained.shape[1] > 1 and column_names(y, "validation y") is not None:
+        raise ValueError(
+            "validation y has column names, y has none, so nobody can tell whether they hold the "
+            "same: pass both as frames, or both as arrays"
+        )
+    if names[0] is None and column_names(X, "validation X") is not None:
         raise ValueError(
             "validation X has column names, X has none, so nobody can tell whether they hold the "
             "same. Within a Pipeline, X has passed the steps before and validation has not: pass "
@@ -115,7 +121,7 @@ def _weights(sample_weight, n_rows):
         )
     if not weight.any():
         raise ValueError("sample_weight is zero for every row: nothing is left to train on")
-    return weight[:, None]
+    return weight[:, None] / weight.max()  # their ratios count, and sums of them must be numbers
 
 
 def _hold_out(rows, fraction, seed):
@@ -124,7 +130,7 @@ def _hold_out(rows, fraction, seed):
 
     if not 0 < fraction < 1:
         raise ValueError(f"validation as a fraction must be in (0, 1), got {fraction}")
-    return train_test_split(rows, test_size=fraction, random_state=seed)
+    return train_test_split(rows, test_size=float(fraction), random_state=seed)
 
 
 def _check_number(train, weight):

@@ -8,6 +8,7 @@ carries a digest of all that it says, so that a bit which has flipped on a disk 
 import hashlib
 import json
 import os
+import platform
 import secrets
 import stat
 import time
@@ -69,7 +70,10 @@ def plain_file(path: PathLike) -> Path:
     OSError
         If it is a folder, a device or a pipe.
     """
-    path = Path(path).resolve()
+    try:
+        path = Path(path).resolve()
+    except RuntimeError as error:  # what Python says before 3.13
+        raise OSError(f"{path} is a link that leads to itself") from error
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a device or a pipe"
         raise OSError(f"{path} is {what}, not a file: give a file's name")
@@ -78,36 +82,53 @@ def plain_file(path: PathLike) -> Path:
 
 def _target(path: PathLike) -> Path:
     path = plain_file(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} is there and may not be written to")
     return path
 
 
-def _draft(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+def _draft(path):
+    """Of a file with a name of any length: whose draft it is, and who writes it where."""
+    name, where = _mark(path.name), _here()
+    writer = f"{where}.{os.getpid()}.{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name[:40]}.{name}.{writer}.part")
+
+
+def _mark(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _here():
+    """Where numbers of processes mean what they mean here: on this machine, in this container."""
+    space = "/proc/self/ns/pid"
+    return _mark(platform.node() + (os.readlink(space) if os.path.lexists(space) else ""))
 
 
 def _sweep(path):
     """Remove the drafts of this file whose writers were killed."""
-    for draft in path.parent.glob(f".{_literal(path.name)}.*.*.part"):
-        writer = draft.name.split(".")[-3]
-        if writer.isdecimal() and not _is_at_work(int(writer), draft):
+    for draft in path.parent.glob(f".*.{_mark(path.name)}.*.*.*.part"):
+        where, writer = draft.name.split(".")[-4:-2]
+        if _is_old(draft) or (where == _here() and writer.isdecimal() and not _runs(int(writer))):
             draft.unlink(missing_ok=True)
 
 
-def _literal(name):
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
-
-
-def _is_at_work(process, draft):
+def _is_old(draft):
     try:
-        if time.time() - draft.stat().st_mtime > A_DAY:
-            return False
-        if os.name == "posix":  # elsewhere signal 0 would end the process instead of asking for it
-            os.kill(process, 0)
-    except (FileNotFoundError, ProcessLookupError):
+        return time.time() - draft.stat().st_mtime > A_DAY
+    except FileNotFoundError:
         return False
-    except (OSError, OverflowError):  # it is somebody else's, or no process at all
+
+
+def _runs(process):
+    if os.name != "posix":  # there signal 0 would end the process instead of asking for it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
         return True
     return True
 

@@ -61,6 +61,8 @@ def opened(path: PathLike | None) -> Iterator[tuple[optuna.storages.BaseStorage,
 @contextmanager
 def _alone(path):
     """Keep other searches away; False where the folder cannot be written to, and nobody writes."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
     lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
         lock.acquire()

@@ -118,6 +118,8 @@ def fit(
     Small networks train fastest on one thread, above all on a busy machine:
     ``torch.set_num_threads(1)`` before the first training.
     """
+    if not isinstance(net, RegressionNet):
+        raise TypeError(f"net must be a RegressionNet or an EnsembleNet, got {net!r}")
     options = _checked(
         net, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed
     )
@@ -130,6 +132,7 @@ def fit(
         raise TypeError(f"callback must be a function of the History, got {callback!r}")
     if checkpoint is not None:
         check_writable(checkpoint)
+        checkpoint = Path(checkpoint).resolve()  # wherever a callback may go
     first_seed = np.ravel(options["seed"])[0]
     device = find_device(net, device)
     with _with_gradients(net):
@@ -236,10 +239,18 @@ class _Run:
             self.descent.step(share(step, n_steps))
             total.add_(loss.detach(), alpha=rows.shape[-1] / n_rows)
         total, valid_loss = total.cpu(), self._validation_loss(epoch)
+        if valid_loss is None:  # nobody else would see what the last step has done
+            total += self._stop_if_diverged(self._ruined(), "training", epoch)
         looked = self.best.looks()
         self.best.see(self.net, total, valid_loss)
         losses = total, torch.tensor(math.nan) if valid_loss is None else valid_loss
         self._record(epoch, looked, *losses, share(step, n_steps), time.perf_counter() - start)
+
+    def _ruined(self):
+        """0, or NaN where a weight is no longer finite: one number, or one for each member."""
+        members = self.history.n_members or 1
+        largest = [w.detach().reshape(members, -1).abs().amax(1) for w in self.descent.parameters]
+        return torch.stack(largest).amax(0).cpu().view(self.best.loss.shape) * 0
 
     def _batches(self):
         """The rows' numbers in a new order, batch by batch: (n,), or (n_members, n)."""
@@ -360,9 +371,14 @@ class _Run:
     @cached_property
     def task(self):
         """What is trained on what: a checkpoint is of one task."""
-        rows = [*self.train, *(self.valid or ())]
+        scales = [
+            part for s in (self.net.x_scaler, self.net.y_scaler) for part in (s.mean, s.scale)
+        ]
+        rows = [*self.train, *(self.valid or ()), *scales]
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in rows)).hexdigest()
-        return {**self.options, "network": repr(self.net.config), "rows": digest[:16]}
+        names = [list(names or ()) for names in (self.net.feature_names, self.net.target_names)]
+        network = {"network": repr(self.net.config), "names": names}
+        return {**self.options, **network, "rows": digest[:16]}
 
 
 def _plain_number(value):

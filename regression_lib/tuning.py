@@ -125,6 +125,10 @@ def lr_sweep(
     n_seeds = count_of("n_seeds", n_seeds)
     if lrs.ndim != 1 or len(lrs) == 0 or (np.diff(lrs) <= 0).any():
         raise ValueError(f"lrs must be a list of rising learning rates, got {lrs}")
+    if validation is None:
+        raise TypeError(
+            "lr_sweep needs validation rows to judge by: a pair, or a share such as 0.2"
+        )
     if not isinstance(net, RegressionNet) or isinstance(net, EnsembleNet):
         raise TypeError(f"lr_sweep makes its ensemble from one RegressionNet, got {net!r}")
     config = {name: v for name, v in net.config.items() if name != "seed"}
@@ -137,8 +141,8 @@ def lr_sweep(
         raise KeyboardInterrupt
 
     best = history.best.assign(lr=rates)
-    last = history.frame.groupby("member").train_loss.last()
-    by_rate = best.assign(diverged=~np.isfinite(last.to_numpy())).groupby("lr")
+    last = [member.rows[-1].train_loss for member in history]
+    by_rate = best.assign(diverged=~np.isfinite(last)).groupby("lr")
     frame = by_rate[["train_loss", "validation_loss"]].agg(lambda losses: losses.mean(skipna=False))
     frame["validation_sd"] = by_rate.validation_loss.std(ddof=1)
     frame["diverged"] = by_rate.diverged.mean()
@@ -296,6 +300,8 @@ def search(
     decides what the next one knows.
     """
     n_trials, seed = count_of("n_trials", n_trials), seed_of(seed)
+    if not callable(space):
+        raise TypeError(f"space must be a function from a trial to options, got {space!r}")
     rows = (*unpacked(X, y)[:2], *as_pair(validation))
     task = {"rows": _digest(rows), "seed": seed, "options": repr(sorted(options.items()))}
     samplers: dict[str, Callable[[int], optuna.samplers.BaseSampler]]
@@ -366,6 +372,8 @@ def _study(storage, name, make_sampler, task):
     was = study.user_attrs.get("task")
     if was is not None and was != task:
         raise ValueError(f"the storage holds another search: {was}, this one is {task}")
+    if was is None and (study.trials or study.direction != optuna.study.StudyDirection.MINIMIZE):
+        raise ValueError(f"the storage holds a study {name!r} that no search has made")
     if was is None:
         study.set_user_attr("task", task)
     # A generator that starts afresh would draw again what it drew before the interruption.
@@ -390,7 +398,7 @@ def _run(study, name, n_trials, rows, space, options, n_jobs, progress):
     def jobs():
         for _ in range(n_trials - len(_ended(study))):
             trial = study.ask()
-            tried = {**options, **space(trial)}
+            tried = {**options, **_options_of(space(trial))}
             trial.set_user_attr("options", tried)
             trials[trial.number] = trial
             yield joblib.delayed(_evaluate)(trial.number, tried, rows, _ended(study))
@@ -408,6 +416,13 @@ def _run(study, name, n_trials, rows, space, options, n_jobs, progress):
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, loss)
+
+
+def _options_of(tried):
+    """What a space has returned, as plain values, or an error that says what it must be."""
+    if not isinstance(tried, dict):
+        raise TypeError(f"space must return a dict of options, got {tried!r}")
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in tried.items()}
 
 
 def _evaluate(number, options, rows, ended):

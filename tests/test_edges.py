@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ from regression_lib import (
     claim,
     embedding,
     fit,
+    fold_batch_norm,
+    layer_statistics,
     load_tecator,
     lr_sweep,
     make_projectile,
@@ -126,6 +130,24 @@ class TestSizes:
         spread, larger = (m.predict(X, return_std=True)[1] for m in (model, large))
         assert np.allclose(1e250 * spread, larger, rtol=1e-3)
 
+    def test_the_mean_of_large_members_is_a_number(self):
+        model = estimator(n_members=5, epochs=2).fit(X, 1e308 * (1 + 0.02 * X[:, 0]))
+        assert np.isfinite(model.predict(X)).all()
+
+    @pytest.mark.parametrize("size", [1e-300, 1e14, 1e16, 1e200, 1e308])
+    def test_only_the_ratios_of_weights_matter(self, size):
+        even, sized = net(), net()
+        fit(even, X, Y, sample_weight=np.ones(120), epochs=2)
+        fit(sized, X, Y, sample_weight=np.full(120, size), epochs=2)
+        assert np.array_equal(even.predict(X), sized.predict(X))
+
+    def test_one_row_is_read_whatever_its_strides(self):
+        network = net()
+        fit(network, X, Y, epochs=1)
+        packed = np.zeros(3, [("flag", "i1"), ("x", "f8", (3,))])["x"]
+        for row in (X[:1][::-1], packed[:1], X[::-1][:1]):
+            assert np.array_equal(network.predict(row), network.predict(row.copy()))
+
     def test_a_whole_number_too_large_for_any_float_is_refused(self):
         with pytest.raises(ValueError, match=r"X contains infinity.* in row 0, column 1"):
             net().predict([[1, 10**400, 2]])
@@ -153,9 +175,14 @@ class TestModes:
             assert not torch.is_grad_enabled()
         assert np.array_equal(network.predict(X), expected.predict(X))
 
-    def test_a_network_made_under_inference_mode_is_refused_in_words(self):
+    def test_what_is_made_under_inference_mode_can_be_trained(self):
         with torch.inference_mode():
             network = net()
+            fit(network, X, Y, epochs=1)
+            estimator(epochs=1, n_members=2).fit(X, Y)
+        fit(network, X, Y, epochs=1)
+        with torch.inference_mode():
+            network.head.weight = torch.nn.Parameter(torch.zeros(1, 16))
             with pytest.raises(ValueError, match=r"made under torch\.inference_mode\(\)"):
                 fit(network, X, Y, epochs=1)
 
@@ -239,6 +266,63 @@ class TestModes:
         with pytest.raises(ValueError, match=rf"unknown {name} \['a'\]"):
             fit(net(), X, Y, **{name: ["a"]})
 
+    def test_threads_may_look_at_a_network_in_train_mode(self):
+        rows = RNG.normal(size=(4000, 3))
+        network = net(batch_norm=True)
+        fit(network, X, Y, epochs=2)
+        expected, memory = network.predict(rows), network.layers[0].norm.running_mean.clone()
+        network.train()
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: network.predict(rows), range(60)))
+        assert all(np.allclose(one, expected, atol=1e-5) for one in found)
+        assert torch.equal(network.layers[0].norm.running_mean, memory)
+        assert all(module.training for module in network.modules() if module is not network.head)
+
+    @pytest.mark.parametrize("name", ["batch_norm", "residual", "standardize"])
+    def test_a_flag_is_true_or_false(self, name):
+        for odd in ("False", None, 2, [True]):
+            with pytest.raises(TypeError, match=f"{name} must be True or False, got"):
+                net(**{name: odd})
+        assert net(**{name: np.True_}).config[name] is True
+
+    @pytest.mark.parametrize("door", [fit, fold_batch_norm, layer_statistics])
+    def test_what_is_no_network_is_named(self, door):
+        with pytest.raises(TypeError, match=r"must be a .*, got 5"):
+            door(5, torch.ones(4, 3)) if door is not fold_batch_norm else door(5)
+
+    def test_counts_beyond_all_reason_are_refused_before_memory_is_taken(self):
+        for make in (lambda: EnsembleNet(10**30, 3), lambda: net(hidden=(10**30,))):
+            with pytest.raises(ValueError, match="must be below 2,147,483,648"):
+                make()
+        with pytest.raises(ValueError, match="epochs must be below"):
+            fit(net(), X, Y, epochs=10**30)
+
+    def test_odd_fractions(self):
+        assert len(estimator(epochs=1, validation_fraction=np.float32(0.1)).fit(X, Y).history_) == 1
+        with pytest.raises(TypeError, match="validation_fraction must be a number, got 'x'"):
+            estimator(validation_fraction="x").fit(X, Y)
+        with pytest.raises(TypeError, match="lr_sweep needs validation rows"):
+            lr_sweep(net(), X, Y, validation=None)
+
+    def test_a_sweep_counts_every_loss_that_was_lost(self):
+        options = {"optimizer": "sgd", "batch_size": 16, "epochs": 60, "n_seeds": 2}
+        sweep = lr_sweep(net(), X, Y, lrs=[1e-3, 5], **options)
+        ends = [np.isfinite(member.rows[-1].train_loss) for member in sweep.history]
+        assert sweep.frame.diverged.tolist() == [1 - np.mean(ends[:2]), 1 - np.mean(ends[2:])]
+
+    def test_a_last_step_that_ruins_the_weights_is_noticed(self):
+        ruin = {"epochs": 1, "schedule": "constant", "optimizer": "sgd", "weight_decay": 0}
+        network = net(hidden=())
+        before = network.predict(X)
+        with pytest.raises(FloatingPointError, match=r"in epoch 1 at lr 1e\+39"):
+            fit(network, X, Y, lr=1e39, batch_size=120, **ruin)
+        assert np.isfinite(network.predict(X)).all()
+        assert before.shape == network.predict(X).shape
+        members = EnsembleNet(2, 3, hidden=())
+        with pytest.warns(RuntimeWarning, match=r"members \[1\]"):
+            fit(members, X, Y, lr=[1e-3, 1e39], batch_size=120, **ruin)
+        assert np.isfinite(members.predict_members(X)).all()
+
 
 class TestFewRows:
     def test_one_row_that_counts_is_refused_at_both_doors(self):
@@ -270,6 +354,21 @@ class TestFewRows:
         assert held[0] == held[1] == held[2]
         model.set_params(warm_start=False).fit(X, Y)
         assert held[3] != held[0]
+
+    def test_a_warm_start_warns_where_other_rows_may_be_held_out(self):
+        model = estimator(warm_start=True, epochs=1).fit(X, Y)
+        for change in (
+            lambda: model.set_params(validation_fraction=0.3).fit(X, Y),
+            lambda: model.fit(X[:90], Y[:90]),
+        ):
+            with pytest.warns(UserWarning, match="may be held out now"):
+                change()
+
+    def test_a_warm_start_goes_on_with_the_same_targets(self):
+        both = pd.DataFrame(np.hstack([Y, -Y]), columns=["u", "v"])
+        model = estimator(warm_start=True, epochs=1).fit(X, both)
+        with pytest.raises(ValueError, match="y has its columns in another order: v, u"):
+            model.fit(X, both[["v", "u"]])
 
     def test_whatever_fails_the_old_model_predicts_and_knows_its_columns(self):
         frame = pd.DataFrame(X, columns=list("abc"))
@@ -382,6 +481,13 @@ def test_everything_prints_on_every_terminal(encoding):
     arrow = "→" if encoding in ("utf-8", "gbk") else "->"
     assert f"RegressionNet(3 {arrow} 4 {arrow} 1, relu" in text
     assert f"It holds {arrow} 1" in text
+
+
+def test_a_stdout_that_can_only_be_written_to(monkeypatch):
+    lines = []
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=lines.append, flush=lambda: None))
+    assert list(track(range(3), "Count")) == [0, 1, 2]
+    assert "3/3" in "".join(lines)
 
 
 def test_a_program_without_stdout_goes_on_in_silence(monkeypatch):

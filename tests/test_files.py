@@ -9,8 +9,10 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torture import DAMAGES, damaged, outcome
@@ -260,19 +262,73 @@ def test_a_killed_writer_leaves_the_old_file_and_its_draft_does_not_stay(tmp_pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_draft_of_another_writer_at_work_stays(tmp_path):
+def test_only_drafts_that_nobody_writes_any_more_are_removed(tmp_path, monkeypatch):
     path = tmp_path / "m"
-    mine = tmp_path / f".m.{os.getpid()}.0123abcd.part"
-    mine.write_bytes(b"half")
-    foreign = tmp_path / ".m.notes.part"
-    foreign.write_bytes(b"not ours at all")
+    mine = storage._draft(path)
+    monkeypatch.setattr(storage, "_here", lambda: "00000000")  # as in another container
+    elsewhere = Path(str(storage._draft(path)).replace(f".{os.getpid()}.", ".999999."))
+    monkeypatch.undo()
+    foreign = tmp_path / ".m.999999.precious.part"
+    for draft in (mine, elsewhere, foreign):
+        draft.write_bytes(b"half")
     write_whole(path, b"whole")
     assert mine.exists()
+    assert elsewhere.exists()
     assert foreign.exists()
     long_ago = time.time() - 2 * storage.A_DAY
-    os.utime(mine, (long_ago, long_ago))
+    for draft in (mine, elsewhere, foreign):
+        os.utime(draft, (long_ago, long_ago))
     write_whole(path, b"whole")
-    assert not mine.exists()
+    assert sorted(tmp_path.iterdir()) == [foreign, path]
+
+
+def test_a_name_may_be_as_long_as_a_file_may_have(tmp_path):
+    for name in ("x" * 255, "ü" * 127):
+        RegressionNet(2).save(tmp_path / name)
+        assert RegressionNet.load(tmp_path / name).config == RegressionNet(2).config
+
+
+@POSIX
+def test_a_link_to_itself_and_a_missing_folder_are_named(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match=r"a is a link that leads to itself|symbolic links"):
+        RegressionNet(2).save(tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write m to"):
+        RegressionNet(2).save(tmp_path / "nowhere" / "m")
+
+
+def test_a_checkpoint_stays_where_it_began(tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    fit(
+        RegressionNet(3, hidden=(4,)),
+        X,
+        Y,
+        checkpoint="run",
+        callback=lambda _: os.chdir(tmp_path / "b"),
+        **OPTIONS,
+    )
+    assert not list((tmp_path / "b").iterdir())
+    assert len(storage.read_tensors(tmp_path / "run")[2]["rows"]) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda frame, y: (frame, 1000 * y),
+        lambda frame, y: (1000 * frame, y),
+        lambda frame, y: (frame.set_axis(list("cab"), axis=1), y),
+        lambda frame, y: (frame, y.set_axis(["z"], axis=1)),
+    ],
+    ids=["targets in other units", "inputs in other units", "renamed", "target renamed"],
+)
+def test_a_checkpoint_is_of_these_numbers_under_these_names(tmp_path, other):
+    frame, y = pd.DataFrame(X, columns=list("abc")), pd.DataFrame(Y, columns=["y"])
+    options = {"checkpoint": tmp_path / "run", "epochs": 2}
+    fit(RegressionNet(3, hidden=(4,)), frame, y, **options)
+    with pytest.raises(ValueError, match=r"is of another training: (rows|names)="):
+        fit(RegressionNet(3, hidden=(4,)), *other(frame, y), resume=True, **options)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_noticed_before_the_first_epoch(tmp_path):

@@ -337,12 +337,6 @@ class TestFiles:
         assert synced == [path.stat().st_size]
 
     @pytest.mark.skipif(os.name != "posix", reason="elsewhere nobody can ask for a process")
-    def test_a_draft_left_behind_is_found_whatever_the_name(self, tmp_path):
-        path, nobody = tmp_path / "m[1]", 2**31 - 1
-        (tmp_path / f".m[1].{nobody}.0a1b2c3d.part").touch()
-        self.trained().save(path)
-        assert list(tmp_path.iterdir()) == [path]
-
     def test_a_failed_save_leaves_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "m"
         self.trained().save(path)

@@ -202,3 +202,35 @@ def test_other_names_of_the_same_numbers_are_another_search(tmp_path):
     other = frame.set_axis(list("abd"), axis=1)
     with pytest.raises(ValueError, match="holds another search"):
         search(other, Y, **(options | {"validation": (other[:20], Y[:20])}))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_study_that_no_search_has_made_is_refused(tmp_path, name):
+    with studies.opened(tmp_path / name) as (storage, _):
+        optuna.create_study(study_name="tpe", storage=storage, direction="maximize")
+    with pytest.raises(ValueError, match="holds a study 'tpe' that no search has made"):
+        run(tmp_path / name)
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in FILES:
+        with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
+            run(f"nowhere/{name}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("space", "words"), [(5, "space must be a function"), (lambda _: None, "must return a dict")]
+)
+def test_a_space_that_is_none(space, words):
+    with pytest.raises(TypeError, match=words):
+        search(X, Y, validation=(X, Y), space=space, n_trials=1)
+
+
+def test_a_space_may_return_numbers_of_numpy(tmp_path):
+    options = {"validation": (X, Y), "epochs": 1, "baseline": False, "n_trials": 1}
+    found = search(
+        X, Y, space=lambda _: {"n_bins": np.int64(4)}, storage=tmp_path / "s.db", **options
+    )
+    assert found.best_params["n_bins"] == 4

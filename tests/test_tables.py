@@ -166,6 +166,10 @@ MISSING = {
     "masked": np.ma.array([[1.0], [2.0]], mask=[[False], [True]]),
     "masked whole numbers": np.ma.array([[1], [2]], mask=[[False], [True]]),
     "list of masked rows": [np.ma.array([1.0]), np.ma.array([2.0], mask=[True])],
+    "masked objects": np.ma.array(np.array([[1.0], [2.0]], dtype=object), mask=[[0], [1]]),
+    "list of masked objects": list(
+        np.ma.array(np.array([[1], [2]], dtype=object), mask=[[0], [1]])
+    ),
     "list": [[1.0], [None]],
     "tensor": torch.tensor([[1.0], [torch.nan]]),
 }
@@ -258,6 +262,31 @@ def test_a_category_is_no_number_even_if_it_looks_like_one(frame):
 def test_tensors_of_every_kind_pass_both_doors(values):
     fit(net(), values, Y, **QUICK)
     assert estimator().fit(values, Y).predict(values).shape == (80, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ([[torch.tensor(1.0, requires_grad=True)]], TypeError, "X cannot be made an array"),
+        (torch.tensor([[1.0 + 2j]]).conj(), ValueError, "Complex data not supported"),
+        (torch.ones(2, 2, device="meta"), TypeError, "X cannot be made an array"),
+        ([torch.ones(3), torch.ones(2)], ValueError, "X has rows of different lengths"),
+        (pa.RecordBatch.from_arrays([pa.array([1.0])] * 2, names=["a", "a"]), ValueError, "twice"),
+    ],
+)
+def test_tensors_and_batches_that_are_no_table_are_said_to_be_none(values, error, words):
+    with pytest.raises(error, match=words):
+        as_matrix(values, "X")
+    assert as_matrix(torch.complex(torch.ones(2, 2), torch.ones(2, 2)).conj().imag, "X").sum() == -4
+
+
+def test_validation_targets_are_those_that_were_trained_on():
+    both = pd.DataFrame(np.hstack([Y, -Y]), columns=["u", "v"])
+    with pytest.raises(ValueError, match="validation y has column names, y has none"):
+        fit(RegressionNet(3, 2), X, both.to_numpy(), validation=(X, both), **QUICK)
+    with pytest.raises(ValueError, match=r"validation y: The feature names should match"):
+        estimator().fit(X, both["u"], validation=(X, both["v"]))
+    estimator().fit(X, both["u"].to_numpy(), validation=(X, both["u"]))  # one: nothing to mix up
 
 
 def test_targets_of_every_kind_pass_the_estimator():
