@@ -606,7 +606,7 @@ def _checked(**options):
     """The options as plain values, which JSON can hold, or an error that names the wrong one."""
     o = options
     for name in FLAGS:
-        if not isinstance(o[name], (bool, np.bool_)):
+        if not isinstance(o[name], (int, np.bool_)) or o[name] not in (0, 1):
             raise TypeError(f"{name} must be True or False, got {o[name]!r}")
     if np.ndim(o["hidden"]) != 1:
         raise TypeError(f"hidden must list the widths, such as (64, 64), got {o['hidden']!r}")

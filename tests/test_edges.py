@@ -283,7 +283,8 @@ class TestModes:
         for odd in ("False", None, 2, [True]):
             with pytest.raises(TypeError, match=f"{name} must be True or False, got"):
                 net(**{name: odd})
-        assert net(**{name: np.True_}).config[name] is True
+        for yes in (np.True_, True, 1):
+            assert net(**{name: yes}).config[name] is True
 
     @pytest.mark.parametrize("door", [fit, fold_batch_norm, layer_statistics])
     def test_what_is_no_network_is_named(self, door):
