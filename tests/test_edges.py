@@ -103,7 +103,7 @@ class TestSizes:
 
     @pytest.mark.parametrize("door", ["fit", "validation", "predict"])
     def test_too_large_for_the_network_is_refused_by_row_and_column(self, door):
-        spoilt = pd.DataFrame(X, columns=list("abc"))
+        spoilt = pd.DataFrame(X.copy(), columns=list("abc"))
         spoilt.loc[7, "b"] = 1e300
         network = net(standardize=False)
         doors = {
@@ -401,7 +401,7 @@ class TestFewRows:
 
     def test_rows_that_are_refused_leave_no_scales_and_no_names(self):
         options = {"numeric_embedding": "piecewise_linear", "n_bins": 4}
-        spoilt = pd.DataFrame(X, columns=list("abc"))
+        spoilt = pd.DataFrame(X.copy(), columns=list("abc"))
         spoilt.loc[3] = 1e300
         network, fresh = net(**options), net(**options)
         with pytest.raises(ValueError, match="too large"):
