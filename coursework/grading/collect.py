@@ -44,7 +44,31 @@ class Found:
     ordinary: bool
 
 
-def collect(course, name, source):
+@dataclass
+class Collected:
+    """What came in: of each problem set by student, and what belongs to nobody by file."""
+
+    taken: dict  # {set: {student: file}}
+    problems: dict  # {set: {student: reason}}, of those who have no notebook here
+    kept: dict  # {set: {student: reason}}, where the last hand-in is bad and an earlier one stays
+    left: dict  # {file: reason}
+
+
+def collect(course, names, source, roster=None, *, zone=None):
+    """Copy each student's last notebook of several problem sets to ``submitted/``."""
+    names, done = list(names), {name: {} for name in names}
+    left = {}
+    for name in names:
+        done[name] = _collect_one(course, name, source)
+        for entry in done[name].pop("", []):
+            file, _, reason = entry.partition(": ")
+            left.setdefault(file, []).append(reason)
+    none = {name: {} for name in names}
+    whole = {file: words[-1] for file, words in left.items() if len(words) == len(names)}
+    return Collected(done, none, dict(none), whole)
+
+
+def _collect_one(course, name, source):
     """Copy each student's newest notebook to ``submitted/``.
 
     Of a notebook that is too large to be graded only the head is copied; grading says so then.
