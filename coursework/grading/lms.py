@@ -1,0 +1,171 @@
+r"""Whose a file is, as the names in a download say it: one table, with a rule for each LMS.
+
+What an LMS writes itself (the outermost folder, or the beginning of a file's name) says whose the
+file is, and nothing else does: all that follows is up to the student. A pattern therefore takes
+the first place that fits, never the last one.
+
+To add an LMS, add a `Rule` to `RULES`. Its pattern may hold these groups:
+
+- ``name``, ``login``, ``number``: of the student; ``anonymous`` instead of a name under blind marking;
+- ``when`` with the time in the rule's format, ``attempt``, ``upload`` (a number that grows), ``late``;
+- ``title``: what the instructor called the problem set;
+- ``rest``: the student's own name for the file.
+
+As the LMSs' sources have it, two things are not in a download. Moodle's numbers are those of
+participants in one assignment: the same student has another number in the next, and only a roster
+can tell that two are one. And Moodle, Canvas and ``git clone`` give each file the time of the
+download. That is no time of handing in, so nobody is late by it.
+"""
+
+import datetime
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import PurePosixPath
+
+FILE, FOLDER, PATH = "file", "folder", "path"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an LMS names what was handed in."""
+
+    lms: str
+    where: str  # what the pattern sees: the outermost FOLDER, a FILE without any, or all folders
+    pattern: str
+    time: str = ""  # the format of the time in the name; it is local time
+    dated: bool = False  # the time of the file says when it was handed in
+    lasting: bool = True  # a student's number is the same in each problem set
+    free: bool = False  # the student chose the whole name
+
+
+MOODLE = (
+    r"(?:(?P<anonymous>Participant)|(?P<name>.+?))(?:_(?P<number>\d+))?_assignsubmission_[a-z]+"
+)
+CANVAS = r"(?:(?P<upload>\d+)_|(?=(?:text|link)\.html$))(?P<rest>.+)"
+BRIGHTSPACE = r"(?P<number>\d+)-\d+ - (?P<name>.+?) - (?P<when>[A-Z][a-z]+ \d+, \d{4} \d+ ?[AP]M)"
+BLACKBOARD = (
+    r"(?P<title>.+?)_(?P<login>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_(?P<rest>.+)|\.txt)"
+)
+LOGIN = r"[A-Za-z\d](?:-?[A-Za-z\d]){0,38}"  # of GitHub's; it is their number, too
+RULES = (
+    Rule("Moodle", FOLDER, MOODLE + "_?", lasting=False),
+    Rule("Moodle", FILE, MOODLE + "_(?P<rest>.+)", lasting=False),
+    Rule("Canvas", FILE, r"(?:(?P<late>LATE)_)?(?P<anonymous>anon)_(?P<number>\w{3,}?)_" + CANVAS),
+    Rule("Canvas", FILE, r"(?P<name>.+?)(?:_(?P<late>LATE))?_(?P<number>\d+)_" + CANVAS),
+    Rule("Blackboard", FILE, BLACKBOARD, time="%Y-%m-%d-%H-%M-%S"),
+    Rule("Brightspace", FOLDER, BRIGHTSPACE, time="%b %d, %Y %I%M %p"),
+    Rule("Brightspace", FILE, BRIGHTSPACE + " - (?P<rest>.+)", time="%b %d, %Y %I%M %p"),
+    Rule("Gradescope", FOLDER, r"(?P<anonymous>submission)_(?P<number>\d+)", lasting=False),
+    Rule("GitHub Classroom", FOLDER, f"(?P<title>TITLE)-(?P<number>(?P<name>{LOGIN}))"),
+    Rule(
+        "Teams",
+        PATH,
+        r"(?P<name>[^/]+)/(?P<title>[^/]+)/Version (?P<attempt>\d{1,6})(?:/.*)?",
+        dated=True,
+    ),
+    Rule("Google Classroom", FILE, r"(?P<name>[^_]+?) - (?P<rest>.+)", dated=True, free=True),
+    Rule("", FOLDER, r"(?P<name>.+(?<!\.ipynb))", dated=True),
+    Rule("", FILE, r"(?P<name>.+)", dated=True),
+)
+# Folders that LMSs put around everybody's, and one with what nobody has handed in.
+AROUND = re.compile(r"(.* - )?Student Work|Submitted files|assignment_\d+_export")
+DRAFTS = "Working files"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That somebody handed in a file, as an LMS says it."""
+
+    lms: str = ""
+    name: str = ""
+    number: str = ""
+    login: str = ""
+    email: str = ""
+    anonymous: str = ""
+    title: str = ""
+    when: datetime.datetime | None = None  # local time if it has no zone
+    attempt: int = 0
+    upload: int = 0
+    late: bool = False
+    dated: bool = True
+    lasting: bool = True
+    free: bool = False
+    own: PurePosixPath = PurePosixPath()  # the student's name for the file
+
+    @property
+    def key(self):
+        """What tells this student from all others of the source."""
+        return (self.lms, self.number) if self.number else ("", self.login or self.name)
+
+
+def read(path, titles=()):
+    """The claim that a path in a download makes.
+
+    Parameters
+    ----------
+    path : PurePosixPath
+        Relative to the download.
+    titles : collection of str
+        Names of problem sets, as they may begin the name of a repository.
+
+    Raises
+    ------
+    ValueError
+        With the reason why it says nobody's name.
+    """
+    parts = path.parts
+    while len(parts) > 1 and AROUND.fullmatch(parts[0]):
+        parts = parts[1:]
+    if parts[0] == DRAFTS and len(parts) > 1:
+        raise ValueError("it is a draft that was not handed in")
+    seen = {FILE: path.name} if len(parts) == 1 else {FOLDER: parts[0]}
+    if len(parts) > 1:
+        seen[PATH] = "/".join(parts[:-1])
+    for rule in RULES:
+        if match := rule.where in seen and _compiled(rule, tuple(titles)).fullmatch(
+            seen[rule.where]
+        ):
+            claim = _claim(rule, match.groupdict())
+            return replace(claim, own=claim.own if len(parts) == 1 else PurePosixPath(*parts[1:]))
+    raise ValueError("it names no student")
+
+
+@cache
+def _compiled(rule, titles):
+    """A rule's pattern, with the names that a repository's may begin with."""
+    loose = [re.sub(r"[\W_]+", r"[-_ ]?", title) for title in titles]
+    title = "|".join(sorted(loose, key=len, reverse=True)) or r"(?!)"
+    return re.compile(rule.pattern.replace("TITLE", f"(?i:{title})"))
+
+
+def _claim(rule, groups):
+    said = {name: text or "" for name, text in groups.items()}
+    return Claim(
+        rule.lms,
+        *(said.get(name, "").strip() for name in ("name", "number", "login")),
+        anonymous=said.get("anonymous", ""),
+        title=said.get("title", ""),
+        when=_time(said.get("when"), rule.time),
+        attempt=int(said.get("attempt") or 0),
+        upload=int((said.get("upload") or "0")[:18]),
+        late=bool(said.get("late")),
+        dated=rule.dated,
+        lasting=rule.lasting,
+        free=rule.free,
+        own=PurePosixPath(said.get("rest") or "."),
+    )
+
+
+def _time(text, form):
+    """The time in a name; None if there is none, or no such day."""
+    if not text:
+        return None
+    if "%p" in form:  # 900 AM is short of a digit, March is long, and no blank need stand before AM
+        text = re.sub(r"(?<![\d])(\d{3}) ?([AP]M)$", r"0\1 \2", text)
+        text = re.sub(r"(\d) ?([AP]M)$", r"\1 \2", text)
+        text = re.sub(r"^([A-Z][a-z]{2})[a-z]*", r"\1", text)
+    try:
+        return datetime.datetime.strptime(text, form)
+    except ValueError:
+        return None
