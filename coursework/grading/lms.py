@@ -6,8 +6,8 @@ the first place that fits, never the last one.
 
 To add an LMS, add a `Rule` to `RULES`. Its pattern may hold these groups:
 
-- ``name``, ``login``, ``number``: of the student; ``anonymous`` instead of a name under blind marking;
-- ``when`` with the time in the rule's format, ``attempt``, ``upload`` (a number that grows), ``late``;
+- ``name``, ``login``, ``number``: of the student; ``anonymous`` instead of a name if it is hidden;
+- ``when``: the time, in the rule's format; ``attempt``, ``upload``: numbers that grow; ``late``;
 - ``title``: what the instructor called the problem set;
 - ``rest``: the student's own name for the file.
 
@@ -19,7 +19,7 @@ download. That is no time of handing in, so nobody is late by it.
 
 import datetime
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -91,7 +91,7 @@ class Claim:
     dated: bool = True
     lasting: bool = True
     free: bool = False
-    own: PurePosixPath = PurePosixPath()  # the student's name for the file
+    own: PurePosixPath = field(default_factory=PurePosixPath)  # the student's name for the file
 
     @property
     def key(self):
@@ -119,15 +119,13 @@ def read(path, titles=()):
         parts = parts[1:]
     if parts[0] == DRAFTS and len(parts) > 1:
         raise ValueError("it is a draft that was not handed in")
-    seen = {FILE: path.name} if len(parts) == 1 else {FOLDER: parts[0]}
-    if len(parts) > 1:
-        seen[PATH] = "/".join(parts[:-1])
+    alone = len(parts) == 1
+    seen = {FILE: parts[0]} if alone else {FOLDER: parts[0], PATH: "/".join(parts[:-1])}
     for rule in RULES:
-        if match := rule.where in seen and _compiled(rule, tuple(titles)).fullmatch(
-            seen[rule.where]
-        ):
+        pattern = _compiled(rule, tuple(titles))
+        if match := pattern.fullmatch(seen.get(rule.where, "")):
             claim = _claim(rule, match.groupdict())
-            return replace(claim, own=claim.own if len(parts) == 1 else PurePosixPath(*parts[1:]))
+            return claim if alone else replace(claim, own=PurePosixPath(*parts[1:]))
     raise ValueError("it names no student")
 
 

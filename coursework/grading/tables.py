@@ -1,4 +1,4 @@
-"""Tables as text: read in whatever encoding they come, written so that no cell runs as a formula."""
+"""Tables as text: read in whatever encoding they come, written so that no cell is a formula."""
 
 import csv
 import io
