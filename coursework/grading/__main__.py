@@ -1,17 +1,9 @@
 """Release, collect, grade and report, from the command line: `python -m grading --help`."""
 
 import argparse
-import os
 import sys
 import warnings
-import zipfile
 from pathlib import Path
-
-from grading import report
-from grading.assignment import Assignment
-from grading.collect import collect
-from grading.record import Course
-from grading.run import feedback, grade, release
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -23,68 +15,128 @@ def names(course, wanted):
 
 def release_all(course, options):
     """Student versions as folders and as zips."""
+    from grading.release import as_zip, release
+
     for name in names(course, options.sets):
         release(course, name)
-        folder = course.root / "release" / name
-        target, fresh = folder.with_suffix(".zip"), folder.with_suffix(".new")
-        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(folder.iterdir()):
-                archive.write(path, f"{name}/{path.name}")
-        os.replace(fresh, target)
-        print(f"{name}: {folder} and {target.name}")
+        target = as_zip(course, name)
+        print(f"{name}: {target.with_suffix('')} and {target.name}")
+    return 0
 
 
 def grade_all(course, options):
-    """Collect, grade, write feedback and reports; 1 if something could not be graded."""
-    sets = names(course, options.sets)
-    if options.submissions:
-        collect_all(course, sets, options.submissions)
+    """Collect, grade, write feedback and reports; 1 if somebody is not graded."""
+    sets, roster = names(course, options.sets), read_roster(course, options)
+    lost = collect_all(course, sets, options, roster) if options.submissions else 0
     there = [name for name in sets if any(course.root.glob(f"submitted/*/{name}"))]
     if not there:
         raise FileNotFoundError("nothing was handed in; name a folder or zip with --submissions")
-    return 1 if sum([grade_one(course, name, options) for name in there]) else 0
+    lost += sum([grade_one(course, name, options, roster) for name in there])
+    return 1 if lost else 0
 
 
-def collect_all(course, sets, source):
-    """Collect for each problem set, and name what none of them took."""
-    left = {}
-    for name in sets:
-        for entry in collect(course, name, source).pop("", []):
-            file, _, reason = entry.partition(": ")
-            left.setdefault(file, []).append(reason)
-    for file, reasons in left.items():
-        if len(reasons) == len(sets):
-            print(f"left out: {file}: {reasons[-1]}")
+def read_roster(course, options):
+    """The class as `--roster` or `roster.csv` of the course names it; None without either."""
+    from grading.roster import Roster
+
+    own = course.root / "roster.csv"
+    paths = options.roster or ([own] if own.is_file() else [])
+    return Roster.read(*paths, zone=course.settings.zone) if paths else None
 
 
-def grade_one(course, name, options):
-    """Grade a problem set and report; how many could not be graded."""
+def collect_all(course, sets, options, roster):
+    """Collect for all problem sets at once, and name what belongs to none; how much that is."""
+    from grading.collect import collect
+
+    done = collect(course, sets, options.submissions, roster, zone=course.settings.zone)
+    for file, reason in done.left.items():
+        print(f"left out: {file}: {reason}")
+    for name, reasons in done.kept.items():
+        for student, reason in reasons.items():
+            print(f"{name}: {student}: {reason}; what was handed in before counts")
+    return len(done.left)
+
+
+def grade_one(course, name, options, roster):
+    """Grade a problem set and report; how many are not graded."""
+    from grading import report, upload
+    from grading.assignment import Assignment
+    from grading.feedback import feedback
+    from grading.release import release
+    from grading.run import grade
+
     where = {"workers": options.workers, "scheduler": options.scheduler}
     where |= {"warm": False if options.cold else None, "trusted": options.trust_submissions}
     if options.trust_submissions:
         print("Without a sandbox: students' code runs with your rights.", file=sys.stderr)
-    done = grade(course, name, again=options.again, **where)
-    table = report.write(course, Assignment.load(course.root, name))
+    only = known_students(course, name, options.student)
+    done = grade(course, name, again=options.again, only=only, roster=roster, **where)
+    assignment = Assignment.load(course.root, name)
+    table = report.write(course, assignment, roster, names=options.names)
     graded = [row["student"] for row in table if row["state"] == "graded"]
+    shown = [student for student in graded if only is None or student in only]
+    print(f"{name}: {done['graded']} graded now, {len(graded)} in all, ", end="")
+    print(f"{len(table) - len(graded)} not graded")
+    for row in table:
+        if row["state"] != "graded":
+            print(f"  {row['student']}: {row['reason']}")
+    failed = {}
     if not options.no_feedback:
-        feedback(course, name, graded)
-    lost = [row for row in table if row["state"] != "graded"]
-    print(f"{name}: {done['graded']} graded now, {len(graded)} in all, {len(lost)} not graded")
-    for row in lost:
-        print(f"  {row['student']}: {row['reason']}")
-    print(f"  {course.root / 'reports' / name}")
-    return len(lost)
+        written, failed = feedback(course, assignment, release(course, name), shown)
+        print(f"  {written} pages of feedback are new")
+        for student, reason in failed.items():
+            print(f"  {student}: {reason}")
+    upload.write(course, name, table, roster)
+    print(f"  {course.reports(name)}")
+    return len(table) - len(graded) + len(failed)
 
 
-def main(arguments=None):
+def known_students(course, name, students):
+    """The students that `--student` names, if they have handed in."""
+    for student in students or ():
+        if not course.submitted(student, name).is_dir():
+            known = sorted(p.parent.name for p in course.root.glob(f"submitted/*/{name}"))
+            raise ValueError(
+                f"{student!r} has handed in nothing for {name}; there are {', '.join(known)}"
+            )
+    return set(students) if students else None
+
+
+def forget_all(course, options):
+    """Delete all that the course keeps of some students."""
+    from grading.forget import forget
+
+    for student in options.students:
+        for words in forget(course, student):
+            print(f"{student}: {words}")
+    return 0
+
+
+def compare_all(course, options):
+    """Show which notebooks have much code in common."""
+    from grading.similar import write
+
+    for name in names(course, options.sets):
+        print(f"{name}: {write(course, name)}")
+    return 0
+
+
+def parsed(arguments):
     parser = argparse.ArgumentParser(prog="grading", description=__doc__)
     parser.add_argument("--course", type=Path, default=HERE, help="the folder with source/")
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("release", help="make the students' versions")
     grading = commands.add_parser("grade", help="collect, grade, give feedback, report")
-    for command in (making, grading):
+    comparing = commands.add_parser("similar", help="show notebooks with much code in common")
+    for command in (making, grading, comparing):
         command.add_argument("sets", nargs="*", help="problem sets; all by default")
+    forgetting = commands.add_parser("forget", help="delete all that is kept of a student")
+    forgetting.add_argument("students", nargs="+", metavar="student")
     grading.add_argument("--submissions", type=Path, help="a folder or a zip to collect from")
+    grading.add_argument(
+        "--roster", type=Path, action="append", help="who is in the class: CSV; roster.csv if there"
+    )
+    grading.add_argument("--student", action="append", help="grade this one alone")
     grading.add_argument("--workers", type=int, help="sandboxes at the same time")
     grading.add_argument("--again", action="store_true", help="also what is graded already")
     grading.add_argument("--cold", action="store_true", help="a new sandbox for each submission")
@@ -95,11 +147,19 @@ def main(arguments=None):
         help="no sandbox: students' code runs with your rights and can change all that you can",
     )
     grading.add_argument("--no-feedback", action="store_true", help="grades only")
-    options = parser.parse_args(arguments)
+    grading.add_argument("--names", action="store_true", help="name students on the class's page")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    options = parsed(arguments)
+    from grading.course import Course
+
     warnings.filterwarnings("ignore", module="nbgrader")  # of its way with SQLAlchemy
-    course = Course(options.course)
+    commands = {"release": release_all, "grade": grade_all}
+    commands |= {"forget": forget_all, "similar": compare_all}
     try:
-        return {"release": release_all, "grade": grade_all}[options.command](course, options)
+        return commands[options.command](Course(options.course), options)
     except KeyboardInterrupt:
         print("\nStopped. What is graded is kept; the same command goes on with the rest.")
         return 130

@@ -2,6 +2,8 @@
 
 The first two parts run in the student's sandbox. The names that the answers assign come back as
 plain data, and the check judges them here, in a namespace that no student's code has ever seen.
+A check gives all points of its cell or none. Several with names share them, each for itself:
+`# --- check: the shape (1)`, `# --- check: the values (2.5)`.
 """
 
 import ast
@@ -13,10 +15,20 @@ from dataclasses import dataclass
 import numpy as np
 
 ANSWERS, CHECK = "# --- answers", "# --- check"
+NAMED = re.compile(CHECK + r": (?P<name>.*\S) \((?P<points>\d+(?:\.\d+)?)(?: points?)?\)")
 LIMIT_OF_ANSWERS, DEEPEST = 4 << 20, 8
 NUMBERS = re.compile(r"[<>|=]?[biuf](1|2|4|8|16)")  # the dtypes that an answer may have
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 SCOPES += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a graded cell; without a name and points it is worth all that the cell is."""
+
+    code: str
+    name: str = ""
+    points: float | None = None
 
 
 @dataclass(frozen=True)
@@ -25,12 +37,17 @@ class Parts:
 
     setup: str
     answers: str
-    check: str
+    checks: tuple[Check, ...]
 
     @property
     def names(self):
         """What the answers part assigns at its top level, in order."""
         return list(dict.fromkeys(_assigned(ast.parse(self.answers))))
+
+    @property
+    def check(self):
+        """All checks as one text, which stops at the first that fails."""
+        return "\n".join(check.code for check in self.checks)
 
 
 def _assigned(node):
@@ -48,16 +65,33 @@ def split(source):
     Raises
     ------
     ValueError
-        If a marker is missing, doubled or out of order.
+        If a marker is missing, doubled, out of order or cannot be read.
     """
     lines = source.split("\n")
-    places = [
-        [k for k, line in enumerate(lines) if line.strip() == mark] for mark in (ANSWERS, CHECK)
-    ]
-    if [len(found) for found in places] != [1, 1] or places[0] > places[1]:
-        raise ValueError(f"a graded cell needs one line {ANSWERS!r} and after it one {CHECK!r}")
-    (first,), (second,) = places
-    return Parts(*map("\n".join, (lines[:first], lines[first + 1 : second], lines[second + 1 :])))
+    marks = [(k, line.strip()) for k, line in enumerate(lines) if _is_mark(line)]
+    begins, (kind, *titles) = [k for k, _ in marks], [mark for _, mark in marks] or [""]
+    if kind != ANSWERS or not titles or ANSWERS in titles or (len(titles) > 1 and CHECK in titles):
+        raise ValueError(
+            f"a graded cell needs one line {ANSWERS!r} and after it one {CHECK!r}, or several with "
+            f"names and points, as in '{CHECK}: the shape (1)'"
+        )
+    ends = [*begins[1:], len(lines)]
+    setup = "\n".join(lines[: begins[0]])
+    answers, *codes = ("\n".join(lines[k + 1 : end]) for k, end in zip(begins, ends, strict=True))
+    return Parts(setup, answers, tuple(map(_check, titles, codes)))
+
+
+def _is_mark(line):
+    mark = line.strip()
+    return mark in (ANSWERS, CHECK) or mark.startswith(f"{CHECK}:")
+
+
+def _check(title, code):
+    if title == CHECK:
+        return Check(code)
+    if not (found := NAMED.fullmatch(title)):
+        raise ValueError(f"{title!r} names no points; write '{CHECK}: the shape (1)'")
+    return Check(code, found["name"], float(found["points"]))
 
 
 def from_plain(value, depth=0):
@@ -110,6 +144,8 @@ def lint(notebook):
         seen.add(name)
         if cell.cell_type == "code" and about.get("grade") and not about.get("solution"):
             wrong += [f"{name}: {words}" for words in _wrong(cell.source, about)]
+        elif cell.cell_type == "code" and not about.get("solution"):
+            wrong += [f"{name}: {words}" for words in _not_plain(cell.source)]
     return wrong
 
 
@@ -119,8 +155,22 @@ def _wrong(source, about):
         yield "it is worth no points"
     try:
         parts = split(source)
-        ast.parse(parts.setup), ast.parse(parts.check)
+        for code in (parts.setup, *(check.code for check in parts.checks)):
+            ast.parse(code)
         if not parts.names:
             yield "its answers assign nothing"
+        named = [check for check in parts.checks if check.name]
+        if named and not math.isclose(sum(c.points for c in named), about.get("points", 0)):
+            yield f"its checks are worth {sum(c.points for c in named):g} points together"
+        if len({check.name for check in named}) < len(named):
+            yield "two of its checks have one name"
     except (ValueError, SyntaxError) as error:
         yield str(error)
+
+
+def _not_plain(source):
+    """A locked cell runs here as well, where there is no notebook around it."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        yield f"a locked cell is plain Python, without magics: {error}"

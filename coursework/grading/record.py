@@ -6,93 +6,23 @@ is stopped at any moment starts again: what has its note is left alone, the rest
 
 import base64
 import contextlib
-import json
+import datetime
 import logging
-import os
 import sys
-from dataclasses import asdict
-from pathlib import Path
 
 import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from nbgrader.utils import parse_utc
-from traitlets.config import Config
-from traitlets.config.loader import PyFileConfigLoader
 
-from grading.assignment import without_markup
+from grading.assignment import added_id, grade_id
+from grading.course import Course, write_whole  # noqa: F401 - Course until all import from there
 from grading.judge import records_of
+from grading.submission import without_markup
+from grading.terminal import last_state
 
 LOG = logging.getLogger("grading")
 LIMIT_OF_PICTURE, MOST_PICTURES, LIMIT_OF_TEXT = 1 << 20, 8, 1 << 17
-
-
-def write_whole(path, content):
-    """Write text or bytes so that a reader sees the old file or the new one, never a part."""
-    # What a student's process says may hold half a surrogate pair, which is no UTF-8.
-    body = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(fresh, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-class Course:
-    """The folders of an nbgrader course."""
-
-    def __init__(self, root):
-        self.root = Path(root).resolve()
-
-    @property
-    def db_url(self):
-        return f"sqlite:///{self.root / 'gradebook.db'}"
-
-    def make_gradebook(self):
-        """An empty gradebook, if there is none; to make one takes a second, and may be stopped."""
-        path = self.root / "gradebook.db"
-        if path.exists():
-            return
-        fresh = path.with_name(f".gradebook.{os.getpid()}")
-        try:
-            Gradebook(f"sqlite:///{fresh}").close()
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
-
-    def submitted(self, student, assignment):
-        return self.root / "submitted" / student / assignment
-
-    def graded(self, student, assignment):
-        return self.root / "autograded" / student / assignment
-
-    def note(self, student, assignment):
-        return self.graded(student, assignment) / "graded.json"
-
-    def read_note(self, student, assignment):
-        """What was noted when grading was done; empty if it was not."""
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads(self.note(student, assignment).read_text(encoding="utf-8"))
-        return {}
-
-    def is_done(self, student, assignment, digest):
-        """Whether this very notebook was graded with this very problem set."""
-        note = self.read_note(student, assignment.name)
-        return (note.get("submission"), note.get("source")) == (digest, assignment.digest)
-
-    def config(self):
-        """What `nbgrader_config.py` says, as nbgrader itself would read it, and where we are."""
-        config = Config()
-        if (self.root / "nbgrader_config.py").is_file():
-            config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
-        config.CourseDirectory.root = str(self.root)
-        config.CourseDirectory.db_url = self.db_url
-        return config
 
 
 def graded_notebook(assignment, release, submission, result, verdicts):
@@ -101,40 +31,63 @@ def graded_notebook(assignment, release, submission, result, verdicts):
     Metadata are the release's; outputs are plain text and pictures, whatever the student's
     process has sent.
     """
-    own = {c.metadata.nbgrader.grade_id: c for c in release.cells if "nbgrader" in c.metadata}
+    own = {grade_id(cell): cell for cell in release.cells if grade_id(cell)}
     records = records_of(result)
     notebook = nbformat.v4.new_notebook(metadata=release.metadata)
-    notebook.cells = [_added(code) for code in submission.extras.get("", [])]
+    notebook.cells = list(_added(submission, "", records))
     for cell in assignment.notebook.cells:
-        name, kind = cell.metadata.get("nbgrader", {}).get("grade_id"), assignment.kind(cell)
+        name, kind = grade_id(cell), assignment.kind(cell)
         fresh = nbformat.from_dict(dict(cell, metadata=own.get(name, cell).metadata))
         if kind == "solution":
             fresh.source = submission.code.get(name, "")
         elif kind == "written":
-            fresh.source = _written(submission.written.get(name, ""), own[name].source)
+            _answer(fresh, submission.written.get(name), own[name].source)
         if cell.cell_type == "code":
             fresh.outputs = _outputs(records.get(name), verdicts.get(name))
         notebook.cells.append(fresh)
-        notebook.cells += [_added(code) for code in submission.extras.get(name, [])]
+        notebook.cells += _added(submission, name, records)
     return notebook
 
 
-def _written(answer, stub):
+def _answer(fresh, answer, stub):
     """An answer in words; what nobody has answered is the stub, to which nbgrader gives 0."""
-    return stub if answer.strip() in ("", stub.strip()) else without_markup(answer)
+    if answer is None or answer.source.strip() in ("", stub.strip()):
+        fresh.source = stub
+        return
+    fresh.source = without_markup(answer.source)
+    if answer.pictures:
+        fresh.attachments = answer.pictures
 
 
-def _added(code):
-    return nbformat.v4.new_code_cell(code)
+def _added(submission, name, records):
+    """The cells that a student added below one of ours."""
+    for number, own in enumerate(submission.added.get(name, [])):
+        if own.is_code:
+            cell = nbformat.v4.new_code_cell(own.source)
+            cell.outputs = _outputs(records.get(added_id(name, number)), None)
+        else:
+            cell = nbformat.v4.new_markdown_cell(without_markup(own.source))
+            if own.pictures:
+                cell.attachments = own.pictures
+        cell.id = f"{name or 'start'}-added-{number}"[-64:]
+        yield cell
 
 
 def _outputs(record, verdict):
     outputs = _sent(record or {}, with_error=verdict is None)
     if verdict is not None and verdict.said:
         outputs.append(nbformat.v4.new_output("stream", name="stdout", text=verdict.said))
-    if verdict is not None and verdict.hint:
+    if verdict is not None and verdict.points and verdict.hint:  # some of its parts
+        outputs.append(_points(verdict.points))
+        outputs.append(nbformat.v4.new_output("stream", name="stdout", text=verdict.hint))
+    elif verdict is not None and verdict.hint:
         outputs.append(_error("Not passed", verdict.hint))
     return outputs
+
+
+def _points(points):
+    """What nbgrader reads as partial credit."""
+    return nbformat.v4.new_output("execute_result", data={"text/plain": f"{points:g}"})
 
 
 def _sent(record, with_error):
@@ -142,7 +95,7 @@ def _sent(record, with_error):
     outputs = []
     match record.get("text"):
         case str(text) if text:
-            text = text[:LIMIT_OF_TEXT]
+            text = last_state(text[:LIMIT_OF_TEXT])
             outputs.append(nbformat.v4.new_output("stream", name="stdout", text=text))
     match record.get("pictures"):
         case list(pictures):
@@ -193,23 +146,60 @@ def moment(text):
     return None
 
 
-def record(course, assignment, student, notebook, submission, verdicts):
+def record(course, assignment, student, notebook, submission, verdicts, person=None):
     """Notebook, gradebook, note: in this order, so that the note stands for all three."""
     folder = course.graded(student, assignment.name)
     write_whole(folder / f"{assignment.name}.ipynb", nbformat.writes(notebook))
-    stamp = course.submitted(student, assignment.name) / "timestamp.txt"
-    when = moment(stamp.read_bytes().decode(errors="replace")) if stamp.is_file() else None
     with Gradebook(course.db_url) as gradebook:
         gradebook.update_or_create_student(student)
-        gradebook.update_or_create_submission(assignment.name, student, timestamp=when)
+        gradebook.update_or_create_submission(
+            assignment.name, student, timestamp=handed_in(course, assignment.name, student)
+        )
     about = {"notebook": assignment.name, "assignment": assignment.name, "student": student}
     resources = {"nbgrader": about | {"db_url": course.db_url}}
     SaveAtOnce(log=LOG).preprocess(notebook, resources)
-    with importing_from(course.root):  # where a course keeps its own rule for late days
-        AssignLatePenalties(log=LOG, config=course.config()).preprocess(notebook, resources)
     note = {"submission": submission.digest, "source": assignment.digest, "notes": submission.notes}
-    note["cells"] = {name: asdict(verdict) for name, verdict in verdicts.items()}
-    write_whole(course.note(student, assignment.name), json.dumps(note, indent=1))
+    note["cells"] = {name: verdict.as_dict() for name, verdict in verdicts.items()}
+    note["late"] = settle(course, assignment.name, student, person)
+    course.write_note(student, assignment.name, note)
+
+
+def handed_in(course, name, student):
+    """When a notebook was handed in, in UTC; None if nobody knows."""
+    stamp = course.submitted(student, name) / "timestamp.txt"
+    return moment(stamp.read_bytes().decode(errors="replace")) if stamp.is_file() else None
+
+
+def terms(course, name, student, person, due):
+    """What lateness follows from, in words that a note can hold and compare."""
+    longer = getattr(person, "extension", None)
+    return [str(term) for term in (handed_in(course, name, student), due, longer)]
+
+
+def settle(course, name, student, person=None):
+    """Extension and penalty for late days, as the course has it now; the terms, for the note."""
+    with Gradebook(course.db_url) as gradebook:
+        found = gradebook.find_submission(name, student)
+        due = gradebook.find_assignment(name).duedate
+        if due is not None and (longer := _extension(person, due)) is not None:
+            found.extension = longer
+            gradebook.db.commit()
+    about = {"notebook": name, "assignment": name, "student": student, "db_url": course.db_url}
+    with importing_from(course.root):  # where a course keeps its own rule for late days
+        late = AssignLatePenalties(log=LOG, config=course.config())
+        late.preprocess(nbformat.v4.new_notebook(), {"nbgrader": about})
+    return terms(course, name, student, person, due)
+
+
+def _extension(person, due):
+    """How much later than all others somebody may hand in; None leaves what was granted by hand."""
+    longer = getattr(person, "extension", None)
+    if longer is None or isinstance(longer, datetime.timedelta):
+        return longer
+    if isinstance(longer, datetime.datetime):
+        until = longer.astimezone(datetime.UTC).replace(tzinfo=None)
+        return max(until - due, datetime.timedelta(0))
+    return datetime.timedelta(days=longer)
 
 
 @contextlib.contextmanager
@@ -222,7 +212,10 @@ def importing_from(folder):
         sys.path.remove(str(folder))
 
 
-def reject(course, assignment, student, reason, digest=""):
-    """Note that a submission was not graded, and why; the gradebook is left as it is."""
+def reject(course, assignment, student, reason, digest=None):
+    """Note that a submission was not graded, and why; the gradebook is left as it is.
+
+    Without a digest it is tried again the next time.
+    """
     note = {"submission": digest, "source": assignment.digest, "not_graded": reason}
-    write_whole(course.note(student, assignment.name), json.dumps(note, indent=1))
+    course.write_note(student, assignment.name, note)

@@ -1,91 +1,52 @@
 """Grade all that was handed in: sandboxes in parallel, one writer, a bar, and a clean end."""
 
+import errno
 import os
 import queue
-import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import nbformat
-from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-from nbgrader.api import Gradebook
-from nbgrader.apps.api import NbGraderAPI
-from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
-from grading.assignment import Assignment, NotGraded, Submission
+from grading import bounded
+from grading.assignment import Assignment, grade_id
 from grading.cluster import Cluster
 from grading.jail import Jail, NoSandbox, prove, refuse_where_it_cannot_work
 from grading.judge import judge
-from grading.record import graded_notebook, record, reject, write_whole
+from grading.judge import prove as prove_checks
+from grading.record import graded_notebook, record, reject, settle, terms
+from grading.release import release
+from grading.submission import NotGraded, digest_of, read
+
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO}
 
 
-def api(course):
-    """nbgrader's own interface to a course."""
-    programs = str(Path(sys.executable).parent)  # where nbgrader looks for alembic
-    if programs not in os.environ["PATH"].split(os.pathsep):
-        os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
-    config = course.config()
-    # The pages that students get show the tests that they had, and no others.
-    config.GenerateFeedback.preprocessors = [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
-    return NbGraderAPI(CourseDirectory(config=config), config=config)
+@dataclass
+class Outcome:
+    """What came of one submission: either all three, or a reason."""
+
+    submission: object = None
+    result: dict | None = None
+    verdicts: dict | None = None
+    reason: str = ""
+    digest: str | None = None  # none if the reason may be gone the next time
 
 
-def release(course, name):
-    """Make the student's version of a problem set, and its row in the gradebook, if it has changed.
-
-    Returns
-    -------
-    nbformat.NotebookNode
-        The released notebook.
-    """
-    assignment = Assignment.load(course.root, name)  # which says what is wrong with the source
-    made = course.root / "release" / name / f"{name}.ipynb"
-    mark = course.root / "release" / f".{name}"
-    known = mark.is_file() and mark.read_text() == assignment.digest
-    if not (known and made.is_file() and Path(course.root, "gradebook.db").is_file()):
-        mark.unlink(missing_ok=True)
-        interface = api(course)
-        course.make_gradebook()
-        done = interface.generate_assignment(name, force=True, create=True)
-        if not done["success"]:
-            raise RuntimeError(f"nbgrader could not release {name}:\n{done['log'][-2000:]}")
-        write_whole(mark, assignment.digest)
-    return nbformat.read(made, as_version=4)
-
-
-def waiting(course, assignment, again=False):
+def waiting(course, assignment, again=False, only=None):
     """Students whose notebook is still to be graded, with its path."""
     found = []
     for path in sorted(course.root.glob(f"submitted/*/{assignment.name}/{assignment.name}.ipynb")):
         student = path.parent.parent.name
-        if again or not course.note(student, assignment.name).exists():
-            found.append((student, path))
-            continue
-        try:
-            digest = Submission.read(path, assignment).digest
-        except NotGraded:
-            digest = ""
-        if not course.is_done(student, assignment, digest):
+        wanted = only is None or student in only
+        if wanted and (again or not course.is_done(student, assignment, digest_of(path))):
             found.append((student, path))
     return found
 
 
-@contextmanager
-def working_in(folder):
-    """Checks read the files of their problem set by relative paths."""
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def grade(course, name, *, again=False, show=True, **where):
+def grade(course, name, *, again=False, only=None, roster=None, show=True, **where):
     """Grade what was handed in for a problem set and is not graded yet.
 
     Parameters
@@ -95,6 +56,10 @@ def grade(course, name, *, again=False, show=True, **where):
         The problem set.
     again : bool
         Grade also what is graded; points that were given by hand stay.
+    only : collection of str, optional
+        Students; everybody by default.
+    roster : Roster, optional
+        Who has an extension.
     show : bool
         A bar with counts and the time left.
     **where
@@ -107,27 +72,74 @@ def grade(course, name, *, again=False, show=True, **where):
 
     Raises
     ------
-    NoSandbox
-        If there is no sandbox that keeps its promises. Nothing was graded then.
+    NoSandbox, BadCheck
+        If there is no sandbox that keeps its promises, or the problem set has a mistake. Nothing
+        was graded then.
     """
     assignment, begin = Assignment.load(course.root, name), time.perf_counter()
+    people = roster.people if roster else {}
     stencil = release(course, name)
-    todo = waiting(course, assignment, again)
+    todo = waiting(course, assignment, again, only)
     counts = {"graded": 0, "rejected": 0}
-    with working_in(assignment.folder), runners(course, len(todo), **where) as places:
-        bar = tqdm(outcomes(todo, assignment, places), total=len(todo), desc=name, disable=not show)
+    where["limits"] = course.settings.limits(name) | (where.get("limits") or {})
+    if todo:
+        bounded.warm_up()
+    with runners(course, len(todo), **where) as places:
+        if todo:
+            prove_checks(assignment)
+        desk = Desk(assignment, stencil, course.settings.check_limits(name))
+        bar = tqdm(outcomes(todo, desk, places), total=len(todo), desc=name, disable=not show)
         for student, outcome in bar:
             bar.set_postfix_str(student)
-            if isinstance(outcome, NotGraded):
-                reject(course, assignment, student, str(outcome))
-                counts["rejected"] += 1
-                continue
-            submission, result = outcome
-            verdicts = judge(assignment, result)
-            notebook = graded_notebook(assignment, stencil, submission, result, verdicts)
-            record(course, assignment, student, notebook, submission, verdicts)
-            counts["graded"] += 1
+            graded = _written(course, desk, student, outcome, people.get(student))
+            counts["graded" if graded else "rejected"] += 1
+    _settle_all(course, assignment, people, only)
     return counts | {"seconds": time.perf_counter() - begin}
+
+
+def _written(course, desk, student, outcome, person):
+    """Write down what came of a submission; whether it was graded."""
+    reason, digest = outcome.reason, outcome.digest
+    if not reason:
+        parts = (outcome.submission, outcome.result, outcome.verdicts)
+        try:
+            notebook = graded_notebook(desk.assignment, desk.stencil, *parts)
+            record(course, desk.assignment, student, notebook, parts[0], parts[2], person=person)
+        except Exception as error:
+            reason, digest = _blamed("its grades could not be written down", error), None
+    if reason:
+        reject(course, desk.assignment, student, reason, digest)
+    return not reason
+
+
+def _blamed(what, error):
+    """A reason for one student; the machine's own trouble is none and ends the run."""
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        raise RuntimeError(f"{what}: {error}. What is graded is kept.") from error
+    if isinstance(error, OperationalError):
+        raise RuntimeError(
+            f"{what}: {error.orig}. Is another program writing to gradebook.db? What is graded is "
+            "kept; the same command goes on with the rest."
+        ) from error
+    return f"{what} ({bounded.in_words(error)}); this is a matter for whoever grades"
+
+
+def _settle_all(course, assignment, people, only):
+    """Late days of those who are graded already, where a due date or an extension has changed."""
+    from nbgrader.api import Gradebook
+
+    name = assignment.name
+    with Gradebook(course.db_url) as gradebook:
+        due = gradebook.find_assignment(name).duedate
+    for path in sorted(course.root.glob(f"autograded/*/{name}/graded.json")):
+        student = path.parent.parent.name
+        note = course.read_note(student, name)
+        if "cells" not in note or (only is not None and student not in only):
+            continue
+        now = terms(course, name, student, people.get(student), due)
+        if note.get("late") != now:
+            settle(course, name, student, people.get(student))
+            course.write_note(student, name, note | {"late": now})
 
 
 @contextmanager
@@ -187,7 +199,33 @@ def _proven(course, count, limits, warm, trusted):
     raise reason
 
 
-def outcomes(todo, assignment, places):
+class Desk:
+    """Takes one submission through reading, running and judging; each stage fails for it alone."""
+
+    def __init__(self, assignment, stencil, limits):
+        self.assignment, self.stencil, self.limits = assignment, stencil, limits
+        self.light = replace(assignment, files={})  # what a child process need not be sent
+        self.released = {grade_id(c): c.source for c in stencil.cells if grade_id(c)}
+
+    def outcome(self, path, place):
+        digest, stage = digest_of(path), "it could not be read"
+        try:
+            submission = bounded.call(read, path, self.light, self.released, **self.limits)
+            stage = "it could not be run"
+            result = place.run(self.assignment.job(submission))
+            stage = "its answers could not be checked"
+            return Outcome(submission, result, judge(self.assignment, result, **self.limits))
+        except NotGraded as reason:
+            return Outcome(reason=str(reason), digest=digest)
+        except bounded.Exceeded as reason:
+            return Outcome(reason=f"{stage}: {reason}", digest=digest)
+        except NoSandbox:
+            raise
+        except Exception as error:
+            return Outcome(reason=_blamed(stage, error))
+
+
+def outcomes(todo, desk, places):
     """(student, what came of it) as they come; each place works in a thread of its own."""
     tasks, done, stop = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
     for task in todo:
@@ -200,10 +238,7 @@ def outcomes(todo, assignment, places):
             except queue.Empty:
                 return
             try:
-                submission = Submission.read(path, assignment)
-                done.put((student, (submission, place.run(assignment.job(submission)))))
-            except NotGraded as reason:
-                done.put((student, reason))
+                done.put((student, desk.outcome(path, place)))
             except Exception as error:  # of the machinery: the run must not wait for ever
                 done.put((None, error))
                 return
@@ -218,14 +253,3 @@ def outcomes(todo, assignment, places):
             yield student, outcome
     finally:
         stop.set()
-
-
-def feedback(course, name, students=None):
-    """A page for each graded student, made by nbgrader from the graded notebook."""
-    interface = api(course)
-    with Gradebook(course.db_url) as gradebook:
-        graded = [s.student.id for s in gradebook.assignment_submissions(name)]
-    for student in students or graded:
-        done = interface.generate_feedback(name, student, force=True)
-        if not done["success"]:
-            raise RuntimeError(f"no feedback for {student}:\n{done['log'][-1000:]}")

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import tiny
 from grading.jail import NoSandbox, refuse_where_it_cannot_work
-from grading.record import Course
+from grading.course import Course
 
 
 @pytest.fixture(scope="session")

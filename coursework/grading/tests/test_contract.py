@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import tiny
-from grading.assignment import Assignment, Submission, without_markup
+from grading.assignment import Assignment
 from grading.contract import LIMIT_OF_ANSWERS, from_plain, lint, split
 from grading.judge import BadCheck, judge
 from grading.record import graded_notebook
+from grading.submission import Submission, without_markup
 from grading.worker import plain
 from nbconvert.filters import markdown2html
 

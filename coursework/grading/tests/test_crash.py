@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import tiny
 from grading.jail import Cgroup
-from grading.record import Course
-from grading.run import release
+from grading.course import Course
+from grading.release import release
 from nbgrader.api import Gradebook
 from sqlalchemy import event
 from sqlalchemy.orm import Session

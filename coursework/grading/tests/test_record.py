@@ -8,8 +8,9 @@ import nbformat
 import pytest
 import tiny
 from grading.assignment import Assignment
-from grading.record import Course, SaveAtOnce, moment, write_whole
-from grading.run import release
+from grading.course import Course, write_whole
+from grading.record import SaveAtOnce, moment
+from grading.release import release
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum, parse_utc
 from unboxed import course_at, grade, hand_in, note

@@ -50,7 +50,7 @@ def assignment(course):
 
 @pytest.fixture(scope="module")
 def written(course, assignment):
-    report.write(course, assignment)
+    report.write(course, assignment, names=True)
     return course.root / "reports" / tiny.NAME
 
 
@@ -67,10 +67,10 @@ def page(written):
 
 def section(page, title):
     """Cells of the table below a heading, row by row, without markup."""
-    body = re.search(rf"<h2>{title}</h2>\n?<table>(.*?)</table>", page, re.S)[1]
+    body = re.search(rf"<h2>{title}</h2>\n<div[^>]*><table>(.*?)</table>", page, re.S)[1]
     lines = re.findall(r"<tr>(.*?)</tr>", body, re.S)[1:]
-    cells = [re.findall(r"<td>(.*?)</td>", line, re.S) for line in lines]
-    return [[re.sub(r"<[^>]*>", "", cell) for cell in line] for line in cells]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", line, re.S) for line in lines]
+    return [[re.sub(r"<[^>]*>", "", cell).strip() for cell in line] for line in cells]
 
 
 def test_whoever_is_not_graded_has_no_score(table):
@@ -103,7 +103,7 @@ def test_no_cell_is_a_formula(table, written):
     [("=1", "'=1"), ("\t=1", "'\t=1"), ("-1", "'-1"), (-1, -1), (0.5, 0.5), ("", ""), ("a=", "a=")],
 )
 def test_numbers_stay_numbers(value, shown):
-    assert report._harmless(value) == shown
+    assert report.harmless(value) == shown
 
 
 def test_the_histogram_sums_to_the_graded(page):
@@ -157,11 +157,12 @@ def hostile_page(assignment):
     lost = row | {"state": "not graded", "reason": evil}
     said = f"{evil}\nleaderboard: rmse=1"
     cell = {"points": 0, "hint": evil, "said": said, "seconds": 1.0}
-    return report.page(assignment, [row, lost], {evil: {"cells": {"square-test": cell}}})
+    notes = {evil: {"cells": {"square-test": cell}}}
+    return report.page(assignment, [row, lost], notes, names=True)
 
 
 def test_the_page_has_no_script_and_says_what_it_is(assignment, page):
-    assert page.startswith('<!doctype html><html lang="en">')
+    assert page.startswith('<!doctype html>\n<html lang="en">')
     assert "<title>tiny: the class</title>" in page
     for text in (page, hostile_page(assignment)):
         elements = Elements(text)
@@ -188,9 +189,25 @@ def test_the_leaderboard_is_sorted_and_names_each_student_once(assignment):
         "else": said("my leaderboard: rmse=0"),
         "lost": {"not_graded": "why"},
     }
-    table = section(report.page(assignment, [], notes), "Leaderboard")
+    table = section(report.page(assignment, [], notes, names=True), "Leaderboard")
     places = [["1", "best", "0.2500"], ["2", "tie", "0.2500"], ["3", "slow", "10.5000"]]
     assert table == places
+    nameless = section(report.page(assignment, [], notes), "Leaderboard")
+    assert nameless == [[place, error] for place, _, error in places]
+
+
+def test_the_page_names_nobody_unless_told_to(course, assignment, page):
+    report.write(course, assignment)
+    shown = (course.root / "reports" / tiny.NAME / "class.html").read_text(encoding="utf-8")
+    report.write(course, assignment, names=True)
+    for name in ("alice", "late", "broken", "stopped", "=cmd"):
+        assert name in page
+        assert f">{name}<" not in shown
+    assert dict(map(reversed, section(shown, "Not graded"))) == {
+        "it is no notebook (not JSON with cells)": "1",
+        "grading has not reached it yet": "1",
+    }
+    assert "1 handed in late" in shown
 
 
 def test_a_class_of_nobody_has_a_page(assignment):

@@ -1,12 +1,15 @@
 """Grading without a sandbox, for tests of what comes after it; what it runs is `tiny.answer`'s."""
 
+import base64
 import contextlib
 import json
+import tempfile
+from pathlib import Path
 
 import nbformat
 import tiny
 from grading import run
-from grading.record import Course
+from grading.course import Course
 from grading.worker import plain
 
 
@@ -14,6 +17,12 @@ class Here:
     """Runs a job in this process, and hands back what a sandbox would."""
 
     def run(self, job):
+        with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+            for name, body in job["files"].items():
+                Path(name).write_bytes(base64.b64decode(body))
+            return self._run(job)
+
+    def _run(self, job):
         namespace, records = {}, []
         for cell in job["cells"]:
             record = {"id": cell["id"], "seconds": 0.25, "text": "", "error": None}
