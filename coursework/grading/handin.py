@@ -60,9 +60,10 @@ class Picked:
     notes: tuple = ()
 
 
-def squashed(text):
-    """Letters and digits alone: `PS1 tensors (2)` and `ps1_tensors-2` are called the same."""
-    return re.sub(r"[\W_]+", "_", text.casefold()).strip("_")
+def holds(text, name):
+    """Whether a problem set's name is in a text, however its words are joined: `PS1-Tensors`."""
+    words = r"[\W_]*".join(map(re.escape, filter(None, re.split(r"[\W_]+", name))))
+    return bool(re.search(rf"(?<![^\W\d_]){words}(?![^\W\d_])", text, re.IGNORECASE))
 
 
 def pick(items, name):
@@ -152,14 +153,14 @@ def _in_zips(items):
 
 def _in_order(candidates, name):
     """Right names before others, the newest first; several of which none is right are no answer."""
-    right = [pair for pair in candidates if squashed(name) in squashed(pair[0].claim.own.stem)]
+    right = [pair for pair in candidates if holds(pair[0].name, name)]
     if not right and len(candidates) > 1:
         names = ", ".join(sorted(item.name for item, _ in candidates)[:5])
         return [], (
             f"{len(candidates)} notebooks were handed in ({names}), and none is called "
             f"{name}.ipynb; hand in one of that name"
         )
-    if right and right[0][0].claim.free and len(right) > 1:
+    if len(right) > 1 and any(item.claim.free for item, _ in right):
         names = ", ".join(sorted(item.file.path.name for item, _ in right)[:5])
         return [], (
             f"{len(right)} files say that they are by this student ({names}), and each student "
@@ -238,6 +239,8 @@ def _why_none(items, name):
             )
         files = [item for item in files if item not in hidden]
     shown = sorted(files, key=lambda item: item.name)
+    if len(shown) == 1 and shown[0].file.fault:
+        return f"{shown[0].name}: {shown[0].file.fault}; {ASK}"
     if len(shown) == 1:
         return f"{_kind(shown[0])} was handed in ({shown[0].name}); {ASK}"
     names = ", ".join(item.name for item in shown[:5]) + (", …" if len(shown) > 5 else "")
@@ -249,8 +252,6 @@ def _place(item):
 
 
 def _kind(item):
-    if item.file.fault:
-        return f"a file of which {item.file.fault}"
     if item.name in ("onlinetext.html", "text.html"):
         return "only text typed into the form"
     return KIND.get(PurePosixPath(item.name.casefold()).suffix, "another file")

@@ -114,9 +114,7 @@ def read(path, titles=()):
     ValueError
         With the reason why it says nobody's name.
     """
-    parts = path.parts
-    while len(parts) > 1 and AROUND.fullmatch(parts[0]):
-        parts = parts[1:]
+    parts = unwrapped(path).parts
     if parts[0] == DRAFTS and len(parts) > 1:
         raise ValueError("it is a draft that was not handed in")
     alone = len(parts) == 1
@@ -127,6 +125,14 @@ def read(path, titles=()):
             claim = _claim(rule, match.groupdict())
             return claim if alone else replace(claim, own=PurePosixPath(*parts[1:]))
     raise ValueError("it names no student")
+
+
+def unwrapped(path):
+    """A path without the folders that an LMS puts around everybody's."""
+    parts = path.parts
+    while len(parts) > 1 and AROUND.fullmatch(parts[0]):
+        parts = parts[1:]
+    return PurePosixPath(*parts)
 
 
 @cache
