@@ -96,6 +96,8 @@ class Reader:
             for cell in assignment.notebook.cells
             if cell.metadata.get("nbgrader")
         }
+        nameless = [cell for cell in assignment.notebook.cells if not cell.metadata.get("nbgrader")]
+        self.ours = {cell.source.strip() for cell in nameless}
         self.here, self.seen = "", {}
         self.added, self.notes = {}, []
 
@@ -104,7 +106,7 @@ class Reader:
         name = _grade_id(cell) or self.ids.get(_text(cell.get("id")))
         source, is_code = _source(cell), cell.get("cell_type") == "code"
         if name not in self.kinds:
-            if source.strip() or cell.get("attachments"):
+            if source.strip() and source.strip() not in self.ours:
                 own = Cell(source, is_code, {} if is_code else _pictures(cell))
                 self.added.setdefault(self.here, []).append(own)
         elif name in self.seen:

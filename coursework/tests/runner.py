@@ -19,7 +19,7 @@ import nbformat
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from grading.contract import from_plain, split
-from grading.worker import plain
+from grading.session import plain
 
 SOURCE = Path(__file__).parents[1] / "source"
 SETS = {path.parent.name: path for path in sorted(SOURCE.glob("*/*.ipynb"))}

@@ -13,7 +13,7 @@ from grading.contract import LIMIT_OF_ANSWERS, from_plain, lint, split
 from grading.judge import BadCheck, judge
 from grading.record import graded_notebook
 from grading.submission import Submission, without_markup
-from grading.worker import plain
+from grading.session import plain
 from nbconvert.filters import markdown2html
 
 

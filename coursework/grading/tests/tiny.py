@@ -30,7 +30,7 @@ value = total(y)
 assert abs(value - 6) < 1e-9, "the sum of the file is 6\""""
 
 
-def _about(name, **flags):
+def about(name, **flags):
     plain = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
     return {"nbgrader": plain | {"grade_id": name} | flags}
 
@@ -49,14 +49,14 @@ def source():
             new_markdown_cell("# Tiny"),
             new_code_cell(
                 "import numpy as np\n\ndata = np.loadtxt('data.csv')",
-                metadata=_about("start", **locked),
+                metadata=about("start", **locked),
             ),
-            new_code_cell(_solution(SQUARE), metadata=_about("square", solution=True)),
-            new_code_cell(SQUARE_TEST, metadata=_about("square-test", points=2, **test)),
-            new_code_cell(_solution(TOTAL), metadata=_about("total", solution=True)),
-            new_code_cell(TOTAL_TEST, metadata=_about("total-test", points=3, **test)),
+            new_code_cell(_solution(SQUARE), metadata=about("square", solution=True)),
+            new_code_cell(SQUARE_TEST, metadata=about("square-test", points=2, **test)),
+            new_code_cell(_solution(TOTAL), metadata=about("total", solution=True)),
+            new_code_cell(TOTAL_TEST, metadata=about("total-test", points=3, **test)),
             new_markdown_cell(
-                "Squares grow.", metadata=_about("why", grade=True, solution=True, points=2)
+                "Squares grow.", metadata=about("why", grade=True, solution=True, points=2)
             ),
         ],
         metadata={

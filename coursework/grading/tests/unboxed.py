@@ -10,7 +10,7 @@ import nbformat
 import tiny
 from grading import run
 from grading.course import Course
-from grading.worker import plain
+from grading.session import plain
 
 
 class Here:

@@ -1,0 +1,227 @@
+"""What a student's notebook is taken for: nothing that they wrote is lost, nothing else counts."""
+
+import base64
+import copy
+import json
+from dataclasses import replace
+
+import nbformat
+import pytest
+import tiny
+from grading.assignment import Assignment
+from grading.submission import ELSEWHERE, NotGraded, read
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
+
+STUB = "YOUR ANSWER HERE"
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n picture").decode()
+
+
+@pytest.fixture(scope="module")
+def assignment(tmp_path_factory):
+    root = tmp_path_factory.mktemp("submission")
+    tiny.write_source(root)
+    return Assignment.load(root, tiny.NAME)
+
+
+@pytest.fixture
+def taken(assignment, tmp_path):
+    """Reads a notebook, given as one or as JSON."""
+    released = {tiny.name(c): c.source for c in assignment.notebook.cells if tiny.name(c)}
+    released["why"] = STUB
+
+    def take(notebook):
+        path = tmp_path / "handed_in.ipynb"
+        path.write_text(json.dumps(notebook))
+        return read(path, assignment, released)
+
+    return take
+
+
+def place(notebook, name):
+    return next(k for k, cell in enumerate(notebook.cells) if tiny.name(cell) == name)
+
+
+def halves(notebook, name, first, second, between=()):
+    """A cell split in two by JupyterLab: both halves carry its id, and its metadata."""
+    k = place(notebook, name)
+    cells = [copy.deepcopy(notebook.cells[k]) for _ in range(2)]
+    cells[0].source, cells[1].source, cells[1].id = first, second, "another"
+    notebook.cells[k : k + 1] = [cells[0], *between, cells[1]]
+    return notebook
+
+
+def below(notebook, name, *cells):
+    k = place(notebook, name) + 1
+    notebook.cells[k:k] = cells
+    return notebook
+
+
+def code_of(submission, name):
+    """All code of a question, in the order in which it runs."""
+    return [submission.code[name], *(c.source for c in submission.added.get(name, []) if c.is_code)]
+
+
+class TestCode:
+    def test_halves_that_run_apart_stay_apart_and_in_order(self, taken):
+        notebook = halves(tiny.answer(), "square", "a = 1", "def square(x):\n    return x * x")
+        assert code_of(taken(notebook), "square") == ["a = 1", "def square(x):\n    return x * x"]
+
+    def test_a_stub_that_raises_does_not_stop_the_half_below_it(self, taken):
+        notebook = halves(tiny.answer(), "square", "raise NotImplementedError()", tiny.SQUARE)
+        assert code_of(taken(notebook), "square") == ["raise NotImplementedError()", tiny.SQUARE]
+
+    @pytest.mark.parametrize("between", [(), (new_markdown_cell("half of it:"),)])
+    def test_a_function_that_was_cut_through_its_middle_is_whole(self, taken, between):
+        notebook = halves(tiny.answer(), "square", "def square(x):", "    return x * x", between)
+        found = taken(notebook)
+        if between:
+            assert found.code["square"] == "def square(x):"
+        else:
+            assert code_of(found, "square") == ["def square(x):\n    return x * x"]
+
+    def test_a_cell_magic_begins_its_own_cell(self, taken):
+        notebook = halves(tiny.answer(), "square", tiny.SQUARE, "%%time\nb = 2")
+        assert code_of(taken(notebook), "square") == [tiny.SQUARE, "%%time\nb = 2"]
+
+    def test_a_copy_somewhere_else_is_named_and_set_aside(self, taken):
+        notebook = tiny.answer()
+        again = copy.deepcopy(tiny.cell(notebook, "square"))
+        again.source = "def square(x):\n    return 0"
+        notebook.cells.append(again)
+        found = taken(notebook)
+        assert code_of(found, "square") == [tiny.SQUARE]
+        assert found.notes == ["square stands there twice; the first one counts"]
+
+    def test_own_cells_belong_to_the_question_before_them(self, taken):
+        notebook = below(tiny.answer(), "square", new_code_cell("b = 2"), new_raw_cell("words"))
+        added = taken(notebook).added["square"]
+        assert [(c.source, c.is_code) for c in added] == [("b = 2", True), ("words", False)]
+
+    def test_empty_cells_are_none(self, taken):
+        notebook = below(tiny.answer(), "square", new_code_cell(" \n"), new_markdown_cell(""))
+        assert taken(notebook).added == {}
+
+    def test_a_solution_that_was_turned_into_text_is_run(self, taken):
+        notebook = tiny.answer()
+        tiny.cell(notebook, "square").cell_type = "markdown"
+        found = taken(notebook)
+        assert found.code["square"] == tiny.SQUARE
+        assert found.notes == ["square was turned into text; it is run as code"]
+
+    def test_what_is_missing_or_changed_is_noted(self, taken):
+        notebook = tiny.answer()
+        tiny.cell(notebook, "start").source += "\nimport os"
+        tiny.cell(notebook, "square-test").source += "  \n"  # an editor's spaces
+        notebook.cells = [c for c in notebook.cells if tiny.name(c) not in ("total", "total-test")]
+        assert sorted(taken(notebook).notes) == [
+            "start was changed; the original counts",
+            "total is missing",
+            "total-test is missing",
+        ]
+
+    def test_without_nbgraders_metadata_the_ids_of_cells_tell(self, assignment, taken):
+        notebook = copy.deepcopy(assignment.notebook)
+        for cell in notebook.cells:
+            cell.metadata.pop("nbgrader", None)
+        found = taken(notebook)
+        assert set(found.code) == {"square", "total"}
+        assert found.notes == []
+
+
+class TestAnswers:
+    def answer(self, taken, notebook):
+        return taken(notebook).written["why"]
+
+    def test_in_its_cell(self, taken):
+        assert self.answer(taken, tiny.answer(why="So.")).source == "So."
+
+    @pytest.mark.parametrize("stub", [STUB, "", f" {STUB}\n"])
+    def test_in_a_new_cell_below_the_stub(self, taken, stub):
+        notebook = below(tiny.answer(why=stub), "why", new_markdown_cell("So."))
+        assert self.answer(taken, notebook).source == "So."
+
+    def test_in_several_cells_and_in_half_of_the_stub(self, taken):
+        notebook = halves(tiny.answer(), "why", STUB, "First.", [new_markdown_cell("Second.")])
+        below(notebook, "total-test", new_markdown_cell("not for this question"))
+        found = taken(notebook)
+        assert found.written["why"].source == "Second.\n\nFirst."
+        assert found.added["total-test"][0].source == "not for this question"
+
+    def test_between_the_task_and_its_cell(self, taken, assignment):
+        notebook = tiny.answer(why=STUB)
+        mine = replace(assignment, notebook=copy.deepcopy(assignment.notebook))
+        task = new_markdown_cell("Why?", metadata=tiny.about("task", locked=True))
+        mine.notebook.cells.insert(place(mine.notebook, "why"), task)
+        notebook.cells[-1:-1] = [task, new_markdown_cell("So.")]
+        path = mine.folder / "in.ipynb"
+        nbformat.write(notebook, path)
+        assert read(path, mine, {"why": STUB}).written["why"].source == "So."
+        notebook.cells[-3:-1] = [copy.deepcopy(task)]
+        notebook.cells[-2].source += "\nSo."  # into the task itself
+        nbformat.write(notebook, path)
+        assert read(path, mine, {"why": STUB, "task": "Why?"}).written["why"].source == "So."
+
+    def test_in_code_below_it_somebody_is_asked_to_look(self, taken):
+        notebook = below(tiny.answer(why=STUB), "why", new_code_cell("print('So.')"))
+        found = taken(notebook)
+        assert found.written["why"].source == ELSEWHERE
+        assert [c.source for c in found.added["why"]] == ["print('So.')"]
+
+    def test_nobody_answered(self, taken):
+        assert self.answer(taken, tiny.answer(why=STUB)).source == ""
+
+    def test_pictures_stay_with_their_words(self, taken):
+        notebook = tiny.answer(why="![a](attachment:a.png)")
+        tiny.cell(notebook, "why")["attachments"] = {"a.png": {"image/png": PNG}}
+        more = new_markdown_cell("![a](attachment:a.png)", attachments={"a.png": {"image/png": PNG}})
+        found = self.answer(taken, below(notebook, "why", more))
+        assert found.source == "![a](attachment:a.png)\n\n![a](attachment:1-a.png)"
+        assert set(found.pictures) == {"a.png", "1-a.png"}
+
+    @pytest.mark.parametrize(
+        "attachments",
+        [
+            {"a.svg": {"image/svg+xml": "<svg onload='alert(1)'>"}},
+            {"a.png": {"image/png": base64.b64encode(b"<svg onload=alert(1)>").decode()}},
+            {"a.png": {"image/png": "###"}},
+            {"a.png": {"image/png": 3}},
+            {"a.png": {"image/png": ["a", 3]}},
+            {"a.png": "x"},
+            ["a.png"],
+            {"a.png": {"image/png": base64.b64encode(b"\x89PNG\r\n" + bytes(21 << 20)).decode()}},
+        ],
+    )
+    def test_what_is_no_picture_is_dropped(self, taken, attachments):
+        notebook = json.loads(nbformat.writes(tiny.answer()))
+        notebook["cells"][-1]["attachments"] = attachments
+        found = self.answer(taken, notebook)
+        assert found.pictures == {}
+        assert found.source
+
+
+class TestFile:
+    def test_outputs_count_for_nothing(self, taken):
+        notebook = tiny.answer()
+        tiny.cell(notebook, "square").outputs = [new_output("stream", text="x" * (6 << 20))]
+        assert taken(notebook).code["square"] == tiny.SQUARE
+
+    def test_text_without_end_is_refused(self, taken):
+        with pytest.raises(NotGraded, match="without outputs is larger than 5 MB"):
+            taken(tiny.answer(square="#" * (6 << 20)))
+
+    def test_many_cells_are_refused(self, taken):
+        notebook = tiny.answer()
+        notebook.cells += [new_code_cell("1")] * 1000
+        with pytest.raises(NotGraded, match="1,007 cells"):
+            taken(notebook)
+
+    @pytest.mark.parametrize("depth", [100, 900, 990, 1000, 5000, 100_000])
+    def test_nested_json_has_a_reason_or_is_read(self, assignment, tmp_path, depth):
+        path = tmp_path / "in.ipynb"
+        deep = "[" * depth + "]" * depth
+        text = nbformat.writes(tiny.answer())
+        path.write_text(text.replace('"metadata": {}', f'"metadata": {{"deep": {deep}}}', 1))
+        try:
+            assert read(path, assignment).code["square"] == tiny.SQUARE
+        except NotGraded as reason:
+            assert "no notebook" in str(reason)
