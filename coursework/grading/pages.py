@@ -8,6 +8,7 @@ import base64
 import re
 from html import escape
 from pathlib import Path
+from urllib.parse import unquote
 
 import jinja2
 from markupsafe import Markup
@@ -36,12 +37,13 @@ class Renderer(IPythonRenderer):
     def latex_environment(self, name, body):
         return mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", display=True)
 
-    def _embed_image_or_attachment(self, src):
-        kept = self.attachments.get(src.removeprefix("attachment:"), {})
+    def image(self, text, url, title=None):
+        """A picture that was pasted into the text; what lies elsewhere is named, not fetched."""
+        kept = self.attachments.get(unquote(url).removeprefix("attachment:"), {})
         for kind in PICTURES:
             if kind in kept:
-                return f"data:{kind};base64,{kept[kind]}"
-        return src
+                return f'<img src="data:{kind};base64,{kept[kind]}" alt="{escape(text)}">'
+        return f"[picture: {escape(text)} {escape(url)}]"
 
     def block_code(self, code, info=None):
         return f"<pre>{escape(code)}</pre>"
