@@ -7,6 +7,7 @@ at the price of importing PyTorch each time. Where there is no sandbox at all, n
 """
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
@@ -19,16 +20,18 @@ from pathlib import Path
 from grading.worker import read_frame, write_frame
 
 WORKER = Path(__file__).with_name("worker.py")
+INSIDE = ("worker.py", "session.py", "shell.py")  # what of the grader the sandbox holds
 LIBRARY = Path(find_spec("regression_lib").origin).parent  # found, not loaded: it brings PyTorch
 ENVIRONMENT = "/environment"
 LIMITS = {
-    "seconds": 180,
+    "seconds": 180,  # of processor time, as is the next; five times as long by the clock
     "cell_seconds": 60,
     "megabytes": 2000,
     "processes": 16,
     "disk_megabytes": 64,
     "output_kilobytes": 64,
 }
+UNREADABLE = {"records": [], "ended": "has answers that cannot be read"}
 NEEDED = """\
 Grading runs students' code, and only inside a sandbox. {reason}
 Grade on Linux with bubblewrap (apt install bubblewrap) as an ordinary user, or in the container
@@ -42,6 +45,25 @@ class NoSandbox(RuntimeError):
         super().__init__(NEEDED.format(reason=reason))
 
 
+def checked(changes):
+    """`LIMITS` with changes.
+
+    Raises
+    ------
+    ValueError
+        If a limit is not known, or no number that could be one.
+    """
+    for name, value in changes.items():
+        if name not in LIMITS:
+            raise ValueError(f"there is no limit {name!r}; there are {', '.join(LIMITS)}")
+        whole = type(value) is int
+        if not (whole or (type(value) is float and name.endswith("seconds"))):
+            raise ValueError(f"the limit {name} must be a whole number, not {value!r}")
+        if not (0 < value <= 10**6 and math.isfinite(value)):
+            raise ValueError(f"the limit {name} must lie between 1 and a million, not {value!r}")
+    return LIMITS | changes
+
+
 def _system():
     """The folders that Python and its packages need, and where each stands in the sandbox.
 
@@ -49,17 +71,48 @@ def _system():
     it is moved. Python finds out by itself.
     """
     settings = ["/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives"]
-    own = ["/usr", "/lib", "/lib64", "/bin", *settings, sys.base_prefix]
+    own = ["/usr", "/lib", "/lib64", "/bin", *settings, os.path.realpath(sys.base_prefix)]
     places = {path: path for path in own if Path(path).exists()}
     return places if sys.prefix == sys.base_prefix else places | {sys.prefix: ENVIRONMENT}
+
+
+def _links(places):
+    """Names under which the environment knows its Python, and what they stand for.
+
+    `.venv/bin/python` may lead to it through other links, as uv's and pyenv's do, and
+    `pyvenv.cfg` may name a link. Inside the sandbox each of these names is a link once more.
+    """
+    links = {}
+
+    def add(name):
+        known = [*places, *links]
+        if not any(Path(name).is_relative_to(place) for place in known):
+            links[name] = os.path.realpath(name)
+
+    add(os.path.normpath(sys.base_prefix))
+    name = sys.executable
+    for _ in range(40):
+        if not os.path.islink(name):
+            break
+        name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(name)))
+        add(name)
+    return links
 
 
 def _covered(places):
     """Arguments that hide the library where it is installed among them: it holds the truth."""
     for here, there in places.items():
-        if LIBRARY.is_relative_to(here):
-            place = str(Path(there) / LIBRARY.relative_to(here))
-            yield from ["--tmpfs", place, "--remount-ro", place]
+        for start in (here, os.path.realpath(here)):
+            if LIBRARY.is_relative_to(start):
+                place = str(Path(there) / LIBRARY.relative_to(start))
+                yield from ["--tmpfs", place, "--remount-ro", place]
+                break
+
+
+def _python(places):
+    if ENVIRONMENT in places.values():
+        return f"{ENVIRONMENT}/bin/{Path(sys.executable).name}"
+    return os.path.realpath(sys.executable)
 
 
 def command(warm):
@@ -75,14 +128,23 @@ def command(warm):
     arguments += ["--size", str(256 << 20), "--tmpfs", "/tmp"]
     places = _system()
     for here, there in places.items():
-        link = os.readlink(here) if os.path.islink(here) else None
-        arguments += ["--symlink", link, there] if link else ["--ro-bind", here, there]
+        # /lib may be a link to usr/lib; an environment that is one is taken from where it lies.
+        if here == there and os.path.islink(here):
+            arguments += ["--symlink", os.readlink(here), there]
+        else:
+            arguments += ["--ro-bind", os.path.realpath(here), there]
+    for name, target in _links(places).items():
+        arguments += ["--symlink", target, name]
     arguments += _covered(places)
-    arguments += ["--ro-bind", str(WORKER), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
-    arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    for name in INSIDE:
+        arguments += ["--ro-bind", str(WORKER.with_name(name)), f"/grading/{name}"]
+    arguments += ["--proc", "/proc", "--dev", "/dev"]
+    # Shared memory of /dev/zero would be counted nowhere, see worker.py.
+    arguments += ["--dev-bind", "/dev/null", "/dev/zero", "--remount-ro", "/dev"]
+    arguments += ["--size", str(64 << 20), "--tmpfs", "/dev/shm"]
+    arguments += ["--remount-ro", "/", "--chdir", "/"]
     arguments += [] if warm else ["--disable-userns"]
-    python = f"{ENVIRONMENT}/bin/python" if ENVIRONMENT in places.values() else sys.executable
-    return [*arguments, python, "/worker.py", "serve" if warm else "once"]
+    return [*arguments, _python(places), "-m", "grading.worker", "serve" if warm else "once"]
 
 
 class Cgroup:
@@ -135,7 +197,7 @@ class Jail:
     Parameters
     ----------
     limits : dict, optional
-        Changes to `LIMITS`.
+        Changes to `LIMITS`; `ValueError` if one makes no sense.
     warm : bool
         One server for many jobs; False builds a sandbox for each.
     trusted : bool
@@ -143,7 +205,7 @@ class Jail:
     """
 
     def __init__(self, limits=None, *, warm=True, trusted=False):
-        self.limits, self.warm, self.trusted = LIMITS | (limits or {}), warm or trusted, trusted
+        self.limits, self.warm, self.trusted = checked(limits or {}), warm or trusted, trusted
         self.process = self.cgroup = None
 
     def __enter__(self):
@@ -171,13 +233,13 @@ class Jail:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
         enter = self.cgroup.enter if self.cgroup else None
-        bare = [sys.executable, str(WORKER), "serve"]
+        bare = [sys.executable, "-m", "grading.worker", "serve"]
         self.process = subprocess.Popen(
             bare if self.trusted else command(self.warm),
             **pipes,
             stderr=self.errors,
             preexec_fn=enter,
-            cwd="/",
+            cwd=WORKER.parent.parent if self.trusted else "/",
         )
         self.ready = not self.warm
 
@@ -190,14 +252,22 @@ class Jail:
         return {"limits": self.limits, "trusted": self.trusted}
 
     def _read(self):
+        """What the sandbox says; None if it has ended."""
         try:
-            return read_frame(self.process.stdout)
-        except (OSError, ValueError):
+            said = read_frame(self.process.stdout)
+        except OSError:
             return None
+        except (ValueError, MemoryError):  # whole, and no use; asking again would not change it
+            self._stop()
+            return UNREADABLE
+        return said if said is None or _is_result(said) or not self.ready else UNREADABLE
 
     def _complaint(self):
-        self.errors.seek(0)
-        return self.errors.read()[-500:].decode(errors="replace").strip() or "no reason was given"
+        size = self.errors.seek(0, os.SEEK_END)
+        self.errors.seek(max(0, size - 500))
+        words = self.errors.read().decode(errors="replace")
+        clean = "".join(c if c.isprintable() or c == "\n" else " " for c in words)
+        return clean.strip() or "no reason was given"
 
     def _stop(self):
         if self.process:
@@ -229,11 +299,19 @@ class Jail:
         return {"records": [], "ended": f"the sandbox ended: {complaint}"}
 
 
+def _is_result(said):
+    """Whether this is what `supervise` in worker.py returns."""
+    match said:
+        case {"records": list(records), "ended": str() | None}:
+            return all(isinstance(record, dict) for record in records)
+    return False
+
+
 def refuse_where_it_cannot_work():
     """Raise `NoSandbox` with the reason and the way out."""
     if not sys.platform.startswith("linux"):
         raise NoSandbox(f"This system ({sys.platform}) has none.")
-    if Path(sys.base_prefix).is_relative_to("/tmp"):
+    if Path(os.path.realpath(sys.base_prefix)).is_relative_to("/tmp"):
         raise NoSandbox("Python itself lies under /tmp, which each submission has for itself.")
     if shutil.which("bwrap") is None:
         raise NoSandbox("bubblewrap is not installed here.")
@@ -241,6 +319,7 @@ def refuse_where_it_cannot_work():
 
 PROBE = """
 import os, socket, ctypes
+libc = ctypes.CDLL(None)
 def refused(action):
     try:
         action()
@@ -248,15 +327,21 @@ def refused(action):
         return True
     return False
 course = refused(lambda: os.listdir({course!r}))
-network = all(name == "lo" for _, name in socket.if_nameindex())
+network = refused(socket.if_nameindex) or [n for _, n in socket.if_nameindex()] == ["lo"]
 system = refused(lambda: os.open("/usr", os.O_TMPFILE | os.O_RDWR))
 processes = all(int(p) < 20 for p in os.listdir("/proc") if p.isdigit())
-rights = ctypes.CDLL(None).unshare(0x10000000) != 0
+rights = libc.unshare(0x10000000) != 0
+families = [getattr(socket, name, 0) for name in ("AF_INET", "AF_INET6", "AF_NETLINK", "AF_VSOCK")]
+doors = all(refused(lambda: socket.socket(family)) for family in families if family)
+memory = refused(lambda: os.memfd_create("a")) and libc.shmget(0, 4096, 0o1600) == -1
+memory = memory and refused(lambda: __import__("mmap").mmap(-1, 4096))
 data = refused(lambda: __import__("regression_lib.data"))
 """
 PROMISES = {
     "course": "the course can be read",
     "network": "the network can be reached",
+    "doors": "sockets that lead out of it can be made",
+    "memory": "memory can be held that nobody counts",
     "system": "the system can be written",
     "processes": "other processes can be seen",
     "rights": "new rights can be had",

@@ -25,7 +25,8 @@ CODE = {
     # --- time ---
     "endless loop": ("while True: pass", 0, 3, "before it, square ended with CellTimeout"),
     "endless loop that ignores alarms": (
-        "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
+        "import signal\nfor number in (signal.SIGALRM, signal.SIGPROF):\n"
+        "    signal.signal(number, signal.SIG_IGN)\nwhile True: pass",
         0,
         0,
         "did not stop",
@@ -155,16 +156,45 @@ CODE = {
         "",
     ),
     "network": (
-        "import socket\nassert {name for _, name in socket.if_nameindex()} <= {'lo'}" + HONEST,
+        "import socket\nfor family in range(50):\n    try:\n        socket.socket(family)\n"
+        "    except OSError:\n        continue\n    assert family == socket.AF_UNIX" + HONEST,
         2,
         3,
         "",
     ),
     "this machine's ports": (
-        "import socket\nassert socket.socket().connect_ex(('127.0.0.1', PORT)) != 0" + HONEST,
+        "import socket\nsocket.create_connection(('127.0.0.1', PORT))",
+        0,
+        3,
+        "before it, square ended with PermissionError",
+    ),
+    "memory that nobody counts": (
+        "import ctypes, mmap, os\nlibc = ctypes.CDLL(None)\nfor take in (\n"
+        "    lambda: os.memfd_create('a'), lambda: mmap.mmap(-1, 4096),\n"
+        "    lambda: mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096),\n"
+        "    lambda: mmap.mmap(-1, 1 << 21, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000),\n"
+        "):\n    try:\n        take()\n    except OSError:\n        continue\n    assert False\n"
+        "assert {libc.shmget(0, 4096, 0o1600), libc.msgget(0, 0o1600), libc.inotify_init1(0),\n"
+        "    libc.semget(0, 1, 0o1600), libc.mq_open(b'/a', 66, 0o600, None)} == {-1}" + HONEST,
         2,
         3,
         "",
+    ),
+    "memory in sockets": (
+        "import socket\nheld = []\nwhile True:\n    held.append(socket.socketpair())\n"
+        "    held[-1][0].setblocking(False)\n    held[-1][0].send(bytes(10**5))",
+        0,
+        3,
+        "before it, square ended with OSError",
+    ),
+    "memory in sockets that wait": (
+        "import socket\ndoor = socket.socket(socket.AF_UNIX)\ndoor.bind('door')\n"
+        "door.listen(4096)\nwhile True:\n    one = socket.socket(socket.AF_UNIX)\n"
+        "    one.connect('door')\n    one.setblocking(False)\n    one.send(bytes(10**5))\n"
+        "    one.close()",
+        0,
+        0,
+        "MB of memory",
     ),
     "new namespaces": (
         "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
@@ -209,11 +239,11 @@ CODE = {
         "no squares",
     ),
     "patched worker": (
-        "import sys\nmain = sys.modules['__main__']\nmain.plain = lambda *a: 1\n"
-        "main.Session._run_cell = lambda *a: {'points': 99}",
+        "import sys\nsession = sys.modules['grading.session']\nsession.plain = lambda *a: 1\n"
+        "session.Session._record = lambda *a: b'{\"points\": 99}\\n'",
         0,
         0,
-        "plain data",
+        "ended its own process",
     ),
     "forged records": (
         "import os, json\nforged = {'id': 'square-test', 'points': 495, 'seconds': 0}\n"
@@ -261,8 +291,8 @@ CODE = {
     "an answer of 16 megabytes": (
         "def square(x):\n    return np.ones(2 * 10**6)",
         0,
-        0,
-        "handed back",
+        3,
+        "squares is too large: 2,000,000 numbers, 15 MB",
     ),
     "an answer of objects": (
         "def square(x):\n    return np.array([{}] * 4)",
