@@ -68,6 +68,7 @@ RULES = (
     Rule("", FOLDER, r"(?P<name>.+(?<!\.ipynb))", dated=True),
     Rule("", FILE, r"(?P<name>.+)", dated=True),
 )
+FREE = {rule.lms for rule in RULES if rule.free}
 # Folders that LMSs put around everybody's, and one with what nobody has handed in.
 AROUND = re.compile(r"(.* - )?Student Work|Submitted files|assignment_\d+_export")
 DRAFTS = "Working files"
@@ -99,7 +100,7 @@ class Claim:
         return (self.lms, self.number) if self.number else ("", self.login or self.name)
 
 
-def read(path, titles=()):
+def read(path, titles=(), maker=""):
     """The claim that a path in a download makes.
 
     Parameters
@@ -108,6 +109,8 @@ def read(path, titles=()):
         Relative to the download.
     titles : collection of str
         Names of problem sets, as they may begin the name of a repository.
+    maker : str
+        The LMS whose download it is, as `maker_of` says.
 
     Raises
     ------
@@ -117,14 +120,56 @@ def read(path, titles=()):
     parts = unwrapped(path).parts
     if parts[0] == DRAFTS and len(parts) > 1:
         raise ValueError("it is a draft that was not handed in")
-    alone = len(parts) == 1
-    seen = {FILE: parts[0]} if alone else {FOLDER: parts[0], PATH: "/".join(parts[:-1])}
-    for rule in RULES:
-        pattern = _compiled(rule, tuple(titles))
-        if match := pattern.fullmatch(seen.get(rule.where, "")):
-            claim = _claim(rule, match.groupdict())
-            return claim if alone else replace(claim, own=PurePosixPath(*parts[1:]))
-    raise ValueError("it names no student")
+    if len(parts) == 1:
+        return _best(_matches(FILE, parts[0], titles), maker)
+    found = _matches(FOLDER, parts[0], titles)
+    found += _matches(PATH, "/".join(parts[:-1]), titles)
+    return replace(_best(found, ""), own=PurePosixPath(*parts[1:]))
+
+
+def maker_of(names, titles=()):
+    """The LMS that wrote the names of files, or nothing: one download is one LMS's.
+
+    A student's own name for a file can look like another LMS's, but only behind what the LMS wrote,
+    and only for that student's files. So it is the one whose pattern fits most of the names, and of
+    several the one that leaves most of each name to the student, but not all of it. The number of
+    an upload stands once in a download; where it stands twice, it is a part of something else.
+    """
+    fits = {}
+    for name in names:
+        for rule, match in _matches(FILE, name, titles):
+            fits.setdefault(rule.lms, {}).setdefault(name, match.groupdict())
+    for lms, found in fits.items():
+        uploads = [groups["upload"] for groups in found.values() if groups.get("upload")]
+        if len(set(uploads)) < len(uploads):
+            fits[lms] = {}
+
+    def fit(lms):
+        rest = sum(len(groups.get("rest") or "") for groups in fits[lms].values())
+        return len(fits[lms]), lms not in FREE, rest
+
+    return max((lms for lms in fits if lms), key=fit, default="")
+
+
+def _matches(where, text, titles):
+    """The rules that fit, each with its match, in the order of the table."""
+    rules = [(rule, _compiled(rule, tuple(titles))) for rule in RULES if rule.where == where]
+    return [(rule, match) for rule, form in rules if (match := form.fullmatch(text))]
+
+
+def _best(found, maker):
+    """The claim of the rule that believes the least of a name."""
+    if maker in FREE:  # there all of a name is a student's, who can imitate any other LMS
+        found = [(rule, match) for rule, match in found if rule.lms in ("", maker)]
+    if not found:
+        raise ValueError("it names no student")
+
+    def order(pair):
+        rule, match = pair
+        rest = len(match.groupdict().get("rest") or "")
+        return rule.lms == "", rule.lms != maker, rule.free, -rest
+
+    return _claim(*min(found, key=order))
 
 
 def unwrapped(path):
@@ -143,8 +188,8 @@ def _compiled(rule, titles):
     return re.compile(rule.pattern.replace("TITLE", f"(?i:{title})"))
 
 
-def _claim(rule, groups):
-    said = {name: text or "" for name, text in groups.items()}
+def _claim(rule, match):
+    said = {name: text or "" for name, text in match.groupdict().items()}
     return Claim(
         rule.lms,
         *(said.get(name, "").strip() for name in ("name", "number", "login")),

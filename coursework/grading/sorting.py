@@ -37,13 +37,15 @@ class Sorting:
         self.titles = tuple(sorted({*self.known, slug} if slug != title else self.known))
         named = [name for name in names if self.set_in(title) == name]
         self.default = named[0] if named else names[0] if len(names) == 1 else None
-        self.left, self.people, self.several = {}, {}, False
+        self.left, self.people, self.several, self.maker = {}, {}, False, ""
         self.elsewhere = set()  # who handed in another problem set, in folders without an LMS
 
     def sort(self, found):
         """{(problem set, key of the student): items}; what is nobody's stands in `left`."""
         self.people = gradescope.read(found)
         full = {parent for file in found for parent in file.path.parents}
+        alone = [path.name for file in found if len((path := lms.unwrapped(file.path)).parts) == 1]
+        self.maker = lms.maker_of(alone, self.titles)
         claims = []
         for file in found:
             if not _is_silent(file, full):
@@ -98,7 +100,7 @@ class Sorting:
             claim = lms.read(path / "any", self.titles)
             claim = replace(claim, own=claim.own.parent)
         else:
-            claim = lms.read(path, self.titles)
+            claim = lms.read(path, self.titles, self.maker)
         return claim, of_folder
 
     def _items(self, file, claim, of_folder):

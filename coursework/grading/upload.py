@@ -8,7 +8,6 @@ problem set. Canvas takes over each column of an upload, and an old export would
 grades of all other assignments.
 """
 
-import json
 import os
 import re
 import zipfile
@@ -250,18 +249,13 @@ def _questions(students):
 
 
 def _flat(question, about):
-    """{column: value}: the points under the question's name, the rest behind it."""
-    if not isinstance(about, dict):
-        return {question: about}
-    found = {question: about["points"]} if "points" in about else {}
-    for key, value in about.items():
-        if isinstance(value, dict):
-            for inner, what in value.items():
-                found |= _flat(f"{question} {inner}", what)
-        elif key != "points":
-            text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-            found[f"{question} {key}"] = "" if text is None else text
-    return found
+    """{column: value}: the points under the question's name; its parts and the rest behind it."""
+    found = {question: about.get("points")}
+    for part in about.get("parts") or ():
+        found[f"{question}: {part['name']}"] = part["points"]
+    others = {key: value for key, value in about.items() if key not in ("points", "parts")}
+    found |= {f"{question} {key}": value for key, value in others.items()}
+    return {column: "" if value is None else value for column, value in found.items()}
 
 
 def _feedback(course, name, students, target):
