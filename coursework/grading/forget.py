@@ -17,8 +17,9 @@ def forget(course, student):
     ValueError
         If nothing is kept of somebody of that name.
     """
-    places = [course.root / folder / student for folder in FOLDERS]
-    places = [place for place in places if place.parent.parent == course.root and place.is_dir()]
+    # Found among what is there, since joined to a path a name like ".." would be another folder.
+    places = [place for folder in FOLDERS for place in course.root.glob(f"{folder}/*")]
+    places = [place for place in places if place.name == student]
     rows = _rows(course, student)
     if not places and not rows:
         known = sorted(path.name for path in course.root.glob("submitted/*"))
