@@ -282,14 +282,14 @@ class _Reader:
 
     def _add(self, line, person, has_own_id):
         """The person in the roster, who may be there already."""
-        before = self.seen.get(person.called)
+        before = self.seen.get(person.called.casefold())
         if before is not None and has_own_id:
             words = f"the same id stands in line {before}; each student needs an id of their own"
             raise self._error(line, "id", person.called, words)
         if before is not None:  # two of one name, of whom the table says nothing else
             number = next(iter(person.numbers.get(self.dialect.lms, ())), "")
             person.id = safe(f"{person.id[: LONGEST - 12]}-{number or line}")
-        self.seen.setdefault(person.called, line)
+        self.seen.setdefault(person.called.casefold(), line)
         same = self._same(person, has_own_id)
         if len(same) > 1:
             ids = " and ".join(sorted(other.id for other in same))
@@ -308,10 +308,11 @@ class _Reader:
     def _same(self, person, has_own_id):
         """Who of the roster this is: by id, e-mail or number; else by a name that is unique."""
         email, called = person.email.casefold(), person.called.casefold()
+        is_id = has_own_id or person.called == person.login  # and not a name, which others share
         found = [
             other
             for other in self.roster.people.values()
-            if other.called.casefold() == called
+            if (is_id and other.called.casefold() == called)
             or (email and other.email.casefold() == email)
             or any(n & other.numbers.get(lms, set()) for lms, n in person.numbers.items())
         ]
