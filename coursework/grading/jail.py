@@ -20,7 +20,12 @@ from pathlib import Path
 from grading.worker import read_frame, write_frame
 
 WORKER = Path(__file__).with_name("worker.py")
-INSIDE = ("worker.py", "session.py", "shell.py")  # what of the grader the sandbox holds
+INSIDE = {  # what of the grader the sandbox holds, and where
+    "worker.py": "/grading/worker.py",
+    "session.py": "/grading/session.py",
+    "shell.py": "/grading/shell.py",
+    "no_psutil.py": "/missing/psutil.py",
+}
 LIBRARY = Path(find_spec("regression_lib").origin).parent  # found, not loaded: it brings PyTorch
 ENVIRONMENT = "/environment"
 LIMITS = {
@@ -123,6 +128,7 @@ def command(warm):
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp"}
     environment |= {"MPLCONFIGDIR": "/tmp/matplotlib", "MPLBACKEND": "Agg"}
+    environment |= {"PYTHONPATH": "/missing"}
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
     arguments += ["--size", str(256 << 20), "--tmpfs", "/tmp"]
@@ -136,14 +142,16 @@ def command(warm):
     for name, target in _links(places).items():
         arguments += ["--symlink", target, name]
     arguments += _covered(places)
-    for name in INSIDE:
-        arguments += ["--ro-bind", str(WORKER.with_name(name)), f"/grading/{name}"]
+    for name, place in INSIDE.items():
+        arguments += ["--ro-bind", str(WORKER.with_name(name)), place]
     arguments += ["--proc", "/proc", "--dev", "/dev"]
     # Shared memory of /dev/zero would be counted nowhere, see worker.py.
     arguments += ["--dev-bind", "/dev/null", "/dev/zero", "--remount-ro", "/dev"]
     arguments += ["--size", str(64 << 20), "--tmpfs", "/dev/shm"]
     arguments += ["--remount-ro", "/", "--chdir", "/"]
-    arguments += [] if warm else ["--disable-userns"]
+    # A warm server hides its /proc from its children, after it has written there who they are. A
+    # cold one cannot; and to root the settings of the kernel in it belong, without any capability.
+    arguments += [] if warm else ["--disable-userns", "--remount-ro", "/proc"]
     return [*arguments, _python(places), "-m", "grading.worker", "serve" if warm else "once"]
 
 
@@ -329,6 +337,7 @@ def refused(action):
 course = refused(lambda: os.listdir({course!r}))
 network = refused(socket.if_nameindex) or [n for _, n in socket.if_nameindex()] == ["lo"]
 system = refused(lambda: os.open("/usr", os.O_TMPFILE | os.O_RDWR))
+kernel = refused(lambda: os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
 processes = all(int(p) < 20 for p in os.listdir("/proc") if p.isdigit())
 rights = libc.unshare(0x10000000) != 0
 families = [getattr(socket, name, 0) for name in ("AF_INET", "AF_INET6", "AF_NETLINK", "AF_VSOCK")]
@@ -343,6 +352,7 @@ PROMISES = {
     "doors": "sockets that lead out of it can be made",
     "memory": "memory can be held that nobody counts",
     "system": "the system can be written",
+    "kernel": "settings of the kernel can be written",
     "processes": "other processes can be seen",
     "rights": "new rights can be had",
     "data": "the library and its data can be loaded",

@@ -196,7 +196,8 @@ class Session:
 
     def _record(self, cell):
         """Run a cell; its record as a line of JSON."""
-        answers, error = self._guarded(self._answers, cell)
+        with _bounded_memory(self.job["limits"]["megabytes"] << 20):
+            answers, error = self._guarded(self._answers, cell)
         self._guarded(self.output.keep_figures)
         text = self.output.text()
         shown = {"text": text, "pictures": list(self.output.pictures)}
@@ -215,7 +216,7 @@ class Session:
 
     def _in_words(self, raised):
         try:
-            with self.clock, _room():
+            with self.clock:
                 return described(raised)
         except BaseException as another:
             words = f"its message could not be made: {_name(type(another))}"
@@ -303,14 +304,17 @@ def _encoded(record):
 
 
 @contextlib.contextmanager
-def _room():
-    """Memory that the cell could not use up, to say that it has used up all other."""
-    low, high = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (high, high))
+def _bounded_memory(limit):
+    """Less than the process may have: the rest is there to say that a cell has used up all."""
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if most == resource.RLIM_INFINITY:  # without a sandbox
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limit, most), most))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (low, high))
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def described(raised):
@@ -393,7 +397,9 @@ def _plain_integer(number, where):
 def _plain_pair(key, value, where, depth):
     try:
         text = _exactly(str, str(key))
-    except Exception as error:
+    except CellTimeout:
+        raise
+    except BaseException as error:
         words = f"{where} has a key ({_name(type(key))}) that is no text"
         raise TypeError(f"{ALLOWED}; {words}: {_name(type(error))}") from None
     return [text, plain(value, f"{where}[{text[:40]!r}]", depth + 1)]

@@ -70,7 +70,7 @@ class Shell(InteractiveShell):
 
     def __init__(self, **options):
         super().__init__(config=Config(SETTINGS), **options)
-        self.output = self.failure = self.loop = None
+        self.output = self.failure = self.raised = self.loop = None
         self.loop_runner = self._in_loop
         self.display_formatter.active_types = ["text/plain", "image/png"]
         self.set_hook("show_in_pager", page.as_hook(page.display_page), 90)
@@ -85,17 +85,19 @@ class Shell(InteractiveShell):
 
     def failure_of(self, code):
         """Run a student's cell; the exception that ended it, or None."""
-        self.failure = None
+        self.failure = self.raised = None
         result = self.run_cell(code, store_history=True)
-        found = (result.error_before_exec, result.error_in_exec, self.failure)
+        found = (self.raised, result.error_before_exec, result.error_in_exec, self.failure)
         # What IPython keeps would keep the memory of the cell, and its pictures.
-        self.failure = self.last_execution_result = None
+        self.failure = self.raised = self.last_execution_result = None
         self.history_manager.outputs.clear()
         return next((error for error in found if error is not None), None)
 
     # An error stands once, in the record of its cell; IPython would print it, too.
-    def showtraceback(self, exc_tuple=None, *_how, **_options):
+    def showtraceback(self, exc_tuple=None, *_how, running_compiled_code=False, **_options):
         self.failure = (exc_tuple or sys.exc_info())[1]
+        if running_compiled_code and self.raised is None:
+            self.raised = self.failure  # IPython asks it more than once, which may raise again
 
     def showsyntaxerror(self, *_how, **_options):
         self.failure = sys.exc_info()[1]
@@ -133,11 +135,16 @@ class Shell(InteractiveShell):
         self.system(command)
         return SList()
 
+    def ask_exit(self):
+        print("exit: the grader goes on with the next cell")
+
     def enable_matplotlib(self, gui=None):
         return gui, "agg"
 
 
 def _register_magics(shell):
+    # Newer versions load magics when they are first used; that would undo what is done here.
+    getattr(shell.magics_manager, "load_all_lazy_magics", lambda: None)()
     lines, cells = (shell.magics_manager.magics[kind] for kind in ("line", "cell"))
     for name in COMMANDS:
         lines[name] = cells[name] = _refused(name)

@@ -361,16 +361,15 @@ def _mount(kind, place, flags, options=None):
 
 def _give_up_rights(limits):
     """Resource limits, no capabilities, and no way to gain any."""
-    memory = limits["megabytes"] * MEGABYTE
-    for name, low, high in [
-        ("CORE", 0, 0),
-        ("NOFILE", 256, 256),
-        ("FSIZE", *[limits["disk_megabytes"] * MEGABYTE] * 2),
-        ("DATA", memory, memory + SPARE),
-        ("CPU", *[math.ceil(limits["seconds"]) + GRACE] * 2),
-        ("NPROC", *[limits["processes"] + 32] * 2),
-    ]:
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (low, high))
+    for name, value in {
+        "CORE": 0,
+        "NOFILE": 256,
+        "FSIZE": limits["disk_megabytes"] * MEGABYTE,
+        "DATA": limits["megabytes"] * MEGABYTE + SPARE,
+        "CPU": math.ceil(limits["seconds"]) + GRACE,
+        "NPROC": limits["processes"] + 32,
+    }.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     for capability in range(64):
         LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     header, none = struct.pack("Ii", 0x20080522, 0), bytes(24)
