@@ -698,8 +698,8 @@ PS4 = [
     Wrong(
         "the budget exceeded",
         "levels",
-        [("BUDGET = 8", "BUDGET = 0.01")],
-        {"new-line": "s of processor time", "new-boosting": "s of processor time"},
+        [("BUDGET = 12_000", "BUDGET = 1")],
+        {"new-line": "a fit takes the time of", "new-boosting": "a fit takes the time of"},
     ),
 ]
 
