@@ -136,7 +136,7 @@ class _Writer:
             _write(folder / ORIGIN, origin)
             return
         reason = f"a later hand-in could not be taken ({origin['problem']}); the earlier one stays"
-        self.done.kept[name][student] = reason
+        self.done.kept[name][student] = origin["problem"]
         before = self.course.read_origin(student, name) or origin | {"file": "", "problem": ""}
         notes = [*(note for note in before.get("notes", []) if note != reason), reason]
         _write(folder / ORIGIN, before | {"notes": notes})

@@ -8,7 +8,7 @@ for each assignment (`Claim.lasting`) only that assignment's folders are asked.
 import json
 from collections import defaultdict
 
-from grading.roster import LONGEST, safe
+from grading.roster import LONGEST, UNSAFE, safe
 
 
 class Identities:
@@ -21,102 +21,97 @@ class Identities:
     """
 
     def __init__(self, course, roster):
+        self.people = roster.people if roster else {}
         self.roster = roster
-        self.known = defaultdict(list)  # {folder in small letters: (folder, set, lms, number)}
+        self.known = defaultdict(list)  # {folder in small letters: [(set, LMS, number)]}
+        self.before = {}  # {(set or None, LMS, number): folder}
+        self.taken = defaultdict(list)  # {folder in small letters: [(set, key, lasting)]}
         for path in sorted(course.root.glob("submitted/*/*/origin.json")):
-            origin = _read(path)
-            about = (path.parts[-3], path.parts[-2], origin.get("lms"), origin.get("number"))
-            self.known[path.parts[-3].casefold()].append(about)
+            folder, name, origin = path.parts[-3], path.parts[-2], _read(path)
+            who = (origin.get("lms"), origin.get("number"))
+            self.known[folder.casefold()].append((name, *who))
+            for scope in (name, None):
+                self.before.setdefault((scope, *who), folder)
 
     def name(self, claims):
         """{(problem set, key): folder, or a ValueError with the reason why there is none}."""
         bases = {about: _base(claim) for about, claim in claims.items()}
-        self.namesakes = defaultdict(list)
+        namesakes = defaultdict(list)
         for about, base in bases.items():
-            self.namesakes[str(base).casefold()].append(about)
-        rivals = {about: self._rivals(about, claims, bases) for about in claims}
-        found = {}
-        for about, claim in claims.items():
-            try:
-                person = self._person(claim, rivals[about])
-                found[about] = person or self._folder(about, claim, bases[about], rivals[about])
-            except ValueError as reason:
-                found[about] = reason
-        return self._apart(found, claims)
+            namesakes[str(base).casefold()].append(about)
+        found, waiting = {}, []
+        for about, claim in sorted(claims.items(), key=lambda pair: pair[0]):
+            rivals = self._rivals(about, claims, namesakes[str(bases[about]).casefold()])
+            if folder := self._settled(about[0], claim, rivals):
+                found[about] = self._take(folder, about, claim)
+            else:
+                waiting.append((bool(claim.number), about, rivals))
+        # Whoever has a number can be called by it, and so gives way to who has none.
+        for _, about, rivals in sorted(waiting, key=lambda entry: entry[:2]):
+            found[about] = self._fresh(about, claims[about], bases[about], rivals)
+        return found
 
-    def _rivals(self, about, claims, bases):
+    def _rivals(self, about, claims, namesakes):
         """Others who would get the same name, in this set or, by lasting numbers, in any."""
         mine = claims[about]
         return {
-            (name, key): claims[name, key]
-            for name, key in self.namesakes[str(bases[about]).casefold()]
-            if key != about[1]
-            and (name == about[0] or (mine.lasting and claims[name, key].lasting))
+            other: claims[other]
+            for other in namesakes
+            if other[1] != about[1]
+            and (other[0] == about[0] or (mine.lasting and claims[other].lasting))
         }
 
-    def _person(self, claim, rivals):
-        """The id in the roster; by a name only if nobody else here has it."""
-        if not self.roster:
-            return None
-        person = self.roster.find(
-            "" if claim.lms else claim.name,
-            lms=claim.lms,
-            number=claim.number,
-            login=claim.login,
-            email=claim.email,
-            name="" if rivals else claim.name,
-        )
-        return person and person.id
+    def _settled(self, name, claim, rivals):
+        """The id in the roster, by a name only if nobody else here has it; or the folder before."""
+        if self.roster:
+            person = self.roster.find(
+                "" if claim.lms else claim.name,
+                lms=claim.lms,
+                number=claim.number,
+                login=claim.login,
+                email=claim.email,
+                name="" if rivals else claim.name,
+            )
+            if person:
+                return person.id
+        scope = None if claim.lasting else name
+        return self.before.get((scope, claim.lms, claim.number)) if claim.number else None
 
-    def _folder(self, about, claim, base, rivals):
+    def _fresh(self, about, claim, base, rivals):
+        """The plain name, or the name and the number; else why there is no folder."""
         if isinstance(base, ValueError):
-            raise base
-        if claim.number and (before := self._before(about[0], claim, base)):
-            return before
-        nameless = 1 + len({key for (_, key), other in rivals.items() if not other.number})
-        reserved = self.roster is not None and any(
-            folder.casefold() == base.casefold() for folder in self.roster.people
+            return base
+        nameless = len({key for (_, key), other in rivals.items() if not other.number})
+        if not claim.number:
+            if nameless or not self._is_free(base, about, claim):
+                count = max(2, nameless + 1)
+                return ValueError(f"{count} students would be called {base} here; rename one")
+            return self._take(base, about, claim)
+        further = (_with_number(base, claim.number, k) for k in range(1, 100))
+        for folder in further if rivals else (base, *further):
+            if self._is_free(folder, about, claim):
+                return self._take(folder, about, claim)
+        return ValueError(f"too many students would be called {base} here")
+
+    def _is_free(self, folder, about, claim):
+        """Whether nobody else has this folder, or may have it."""
+        small = folder.casefold()
+        in_roster = any(small == person.casefold() for person in self.people)
+        in_run = any(
+            key != about[1] and (name == about[0] or (lasting and claim.lasting))
+            for name, key, lasting in self.taken[small]
         )
-        if claim.number and (rivals or reserved or self._is_anothers(about[0], claim, base)):
-            return _with_number(base, claim.number)
-        if not claim.number and (nameless > 1 or reserved):
-            count = max(nameless, 2)
-            raise ValueError(f"{count} students would be called {base} here; rename one of them")
-        return base
-
-    def _before(self, name, claim, base):
-        """The folder that this very student has already."""
-        for folder in (base, _with_number(base, claim.number)):
-            for spelt, of, lms, number in self.known[folder.casefold()]:
-                if (lms, number) == (claim.lms, claim.number) and (claim.lasting or of == name):
-                    return spelt
-        return None
-
-    def _is_anothers(self, name, claim, base):
-        return any(
-            lms == claim.lms and number and number != claim.number and (claim.lasting or of == name)
-            for _, of, lms, number in self.known[base.casefold()]
+        there = claim.number and any(
+            lms == claim.lms
+            and number not in ("", None, claim.number)
+            and (claim.lasting or name == about[0])
+            for name, lms, number in self.known[small]
         )
+        return not (in_roster or in_run or there)
 
-    def _apart(self, found, claims):
-        """No two students in one folder: a name may look like another's name and number."""
-        people = self.roster.people if self.roster else {}
-        for _ in range(2):
-            by_folder = defaultdict(list)
-            for about, folder in found.items():
-                if not isinstance(folder, ValueError) and folder not in people:
-                    by_folder[about[0], folder.casefold()].append(about)
-            for abouts in by_folder.values():
-                for about in abouts if len(abouts) > 1 else ():
-                    found[about] = _further(found[about], claims[about].number, len(abouts))
-        return found
-
-
-def _further(folder, number, count):
-    """A folder with the number, if it has none yet; else the reason why it is nobody's."""
-    if number and not folder.endswith(f"-{number}"):
-        return _with_number(folder, number)
-    return folder if number else ValueError(f"{count} students would be called {folder} here")
+    def _take(self, folder, about, claim):
+        self.taken[folder.casefold()].append((*about, claim.lasting))
+        return folder
 
 
 def _base(claim):
@@ -129,8 +124,10 @@ def _base(claim):
         return error
 
 
-def _with_number(base, number):
-    return f"{base[: LONGEST - 1 - len(number[:20])].rstrip('.-')}-{safe(number[:20])}"
+def _with_number(base, number, turn):
+    """Name and number; the turn tells apart whom even these do not."""
+    short = UNSAFE.sub("-", number)[:20].strip(".-") + (f"-{turn}" if turn > 1 else "")
+    return f"{base[: LONGEST - 1 - len(short)].rstrip('.-')}-{short}"
 
 
 def _read(path):

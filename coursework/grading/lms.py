@@ -190,6 +190,8 @@ def _compiled(rule, titles):
 
 def _claim(rule, match):
     said = {name: text or "" for name, text in match.groupdict().items()}
+    if not any(said.get(name, "").strip() for name in ("name", "login", "number", "anonymous")):
+        raise ValueError("it names no student")
     return Claim(
         rule.lms,
         *(said.get(name, "").strip() for name in ("name", "number", "login")),

@@ -7,12 +7,13 @@ that entry alone, although Python's `zipfile` gives the whole archive up for som
 import datetime
 import io
 import os
+import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
@@ -21,7 +22,10 @@ from grading import lms
 
 PACKINGS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 LIMIT_OF_INNER, MOST_INNER = 64 << 20, 5000  # bytes and entries of a zip that a student handed in
+LONGEST_PATH = 1000  # a zip has room for 65,535 letters, and patterns take their time over them
 ENTRY, UTF8, LOCKED = b"PK\x01\x02", 0x800, 0x1
+# What a terminal or a page would obey instead of showing it.
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LOST = (
     zipfile.BadZipFile,
     zlib.error,
@@ -90,6 +94,13 @@ def inside(found, zone=None):
     """
     if found.size > LIMIT_OF_INNER:
         raise Unreadable(f"it is larger than {LIMIT_OF_INNER >> 20} MB")
+    return [
+        replace(file, read=partial(_again, found, zone, number))
+        for number, file in enumerate(_opened(found, zone))
+    ]
+
+
+def _opened(found, zone):
     body = found.read(LIMIT_OF_INNER)
     if body.count(ENTRY) > MOST_INNER:
         raise Unreadable(f"it holds more than {MOST_INNER} files")
@@ -99,6 +110,11 @@ def inside(found, zone=None):
         raise Unreadable("it is no zip that can be opened") from None
 
 
+def _again(found, zone, number, most):
+    """Reads from a zip that is opened anew, so that nobody holds those of a whole class."""
+    return _opened(found, zone)[number].read(most)
+
+
 def _without_top(found, title):
     """Without the one folder around all, if it is named like the source and is nobody's."""
     tops = {file.path.parts[0] for file in found if file.path.parts[0] != "__MACOSX"}
@@ -106,11 +122,7 @@ def _without_top(found, title):
     inner = [file for file in found if len(file.path.parts) > 1]
     if not top or not inner or not title.startswith(top) or _is_somebodys(top):
         return found
-    return [_moved(file, PurePosixPath(*file.path.parts[1:])) for file in inner]
-
-
-def _moved(file, path):
-    return Found(path, file.when, file.size, file.read, file.fault, file.is_folder)
+    return [replace(file, path=PurePosixPath(*file.path.parts[1:])) for file in inner]
 
 
 def _is_somebodys(folder):
@@ -137,7 +149,7 @@ def _in_folder(folder):
 
 def _legible(name):
     """A name that can be printed and written, whatever bytes it has on the disk."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    return UNSEEN.sub("\ufffd", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def _head(path, most):
@@ -153,10 +165,11 @@ def _head(path, most):
 def _in_zip(archive, zone):
     for info in archive.infolist():
         name = _name(info)
-        if not name.strip("/"):
+        path = PurePosixPath(UNSEEN.sub("\ufffd", name[:LONGEST_PATH]))
+        if not path.parts or path == PurePosixPath("/"):
             continue
         yield Found(
-            PurePosixPath(name),
+            path,
             _moment(info, zone),
             info.file_size,
             partial(_head_in_zip, archive, info),
@@ -177,6 +190,8 @@ def _name(info):
 def _fault(info, name):
     kind = info.external_attr >> 28  # of a Unix file; 0 if it was made elsewhere
     parts = PurePosixPath(name).parts
+    if len(name) > LONGEST_PATH:
+        return f"its name is longer than {LONGEST_PATH} letters"
     if "\0" in name:
         return "its name holds a character that no name may hold (NUL)"
     if name.startswith("/") or ".." in parts or parts[0].endswith(":"):

@@ -328,11 +328,11 @@ def test_a_later_hand_in_that_is_none_leaves_the_earlier_one(course, tmp_path):
     one(course, tmp_path, {f"{MOODLE}/tiny.ipynb": nb()})
     for _ in range(2):
         done = one(course, tmp_path, {f"{MOODLE}/tiny.pdf": b"x"})
-        assert "the earlier one stays" in done.kept[NAME]["Alice-Doe"]
+        assert "a PDF was handed in" in done.kept[NAME]["Alice-Doe"]
         assert not done.problems[NAME]
         assert got(course, "Alice-Doe") == nb()
         notes = origin(course, "Alice-Doe")["notes"]
-        assert sum("a PDF was handed in" in note for note in notes) == 1
+        assert sum("the earlier one stays" in note for note in notes) == 1
     one(course, tmp_path, {f"{MOODLE}/tiny.ipynb": nb("new")})
     assert not any("PDF" in note for note in origin(course, "Alice-Doe")["notes"])
 
@@ -642,6 +642,22 @@ def test_utf8_names_that_do_not_say_so_are_read_right(course, tmp_path):
     path = zip_of(tmp_path / "a.zip", {"x" * (len(name) - 11) + "/tiny.ipynb": nb()})
     entry(path, b"x" * (len(name) - 11) + b"/tiny.ipynb", name)
     assert list(collect(course, [NAME], path).taken[NAME]) == ["Zoë"]
+
+
+def test_a_name_without_end_takes_no_time_and_is_a_reason(course, tmp_path):
+    files = {f"alice/{'1_' * 30_000}.ipynb": nb(), f"{'1_' * 30_000}.ipynb": nb()}
+    begin = time.perf_counter()
+    done = one(course, tmp_path, files | {"zoe/tiny.ipynb": nb()})
+    assert time.perf_counter() - begin < 5
+    assert "longer than 1000 letters" in done.problems[NAME]["alice"]
+    assert list(done.taken[NAME]) == ["zoe"]
+
+
+def test_what_a_terminal_would_obey_is_not_printed(course, tmp_path):
+    done = one(course, tmp_path, {"alice/\x1b[2J\u202e.pdf": b"x", "\x1b[2J.pdf": b"x"})
+    words = str([*done.left.items(), *done.problems[NAME].values()])
+    assert "\\x1b" not in words
+    assert "\\u202e" not in words
 
 
 def test_names_of_300_letters_and_of_devices_are_names(course, tmp_path):
