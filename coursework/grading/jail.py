@@ -17,7 +17,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from grading.worker import read_frame, write_frame
+from grading.worker import is_shallow, read_frame, write_frame
 
 WORKER = Path(__file__).with_name("worker.py")
 INSIDE = {  # what of the grader the sandbox holds, and where
@@ -311,7 +311,7 @@ def _is_result(said):
     """Whether this is what `supervise` in worker.py returns."""
     match said:
         case {"records": list(records), "ended": str() | None}:
-            return all(isinstance(record, dict) for record in records)
+            return all(type(one) is dict and is_shallow(one) for one in records)
     return False
 
 
@@ -319,8 +319,12 @@ def refuse_where_it_cannot_work():
     """Raise `NoSandbox` with the reason and the way out."""
     if not sys.platform.startswith("linux"):
         raise NoSandbox(f"This system ({sys.platform}) has none.")
-    if Path(os.path.realpath(sys.base_prefix)).is_relative_to("/tmp"):
-        raise NoSandbox("Python itself lies under /tmp, which each submission has for itself.")
+    names = [os.path.realpath(sys.base_prefix), *_links(_system())]
+    if under := [name for name in names if Path(name).is_relative_to("/tmp")]:
+        raise NoSandbox(
+            f"Python itself lies under /tmp ({under[0]}), which each submission has for itself. "
+            "Make the environment anew with a Python that lies elsewhere."
+        )
     if shutil.which("bwrap") is None:
         raise NoSandbox("bubblewrap is not installed here.")
 

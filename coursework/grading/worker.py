@@ -187,10 +187,11 @@ def _parsed(line):
         record = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return record if isinstance(record, dict) and _is_shallow(record) else {}
+    return record if isinstance(record, dict) and is_shallow(record) else {}
 
 
-def _is_shallow(value):
+def is_shallow(value):
+    """Whether JSON is nested so little that all who read it can."""
     level = [value]
     for _ in range(DEEPEST):
         parts = (part for one in level for part in (one.values() if type(one) is dict else one))

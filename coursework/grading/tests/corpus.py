@@ -260,6 +260,13 @@ CODE = {
         3,
         "",
     ),
+    "garbage that is nested just so": (
+        "import os\nfor k in range(20, 1200, 3):\n"
+        "    os.write(3, b'{\"a\":' + b'[' * k + b']' * k + b'}\\n')" + HONEST,
+        2,
+        3,
+        "",
+    ),
     "a flood in the channel": (
         "import os\nwhile True: os.write(3, b'x' * 10**6)",
         0,
@@ -315,6 +322,42 @@ CODE = {
         "",
     ),
     "magics": ("%matplotlib inline\n!rm -rf /" + HONEST, 2, 3, ""),
+    "a cell magic around it all": ("%%time" + HONEST, 2, 3, ""),
+    "a captured cell": ("%%capture" + HONEST, 2, 3, ""),
+    "await at the top": ("import asyncio\nawait asyncio.sleep(0)" + HONEST, 2, 3, ""),
+    "workers for data": (
+        "import torch\nfrom torch.utils.data import DataLoader\n"
+        "assert len(list(DataLoader(torch.ones(4, 1), num_workers=2))) == 4" + HONEST,
+        2,
+        3,
+        "",
+    ),
+    "an answer that is no plain data": (
+        "def square(x):\n    return 10**5000",
+        0,
+        3,
+        "squares is an integer of 16,610 bits; at most 4,096",
+    ),
+    "a list in itself": (
+        "def square(x):\n    x = []\n    x.append(x)\n    return x",
+        0,
+        3,
+        "nested at most 4 deep",
+    ),
+    "an answer that raises": (
+        "class Lie:\n    def lie(self, *_): raise SystemExit\n"
+        "    __str__ = __repr__ = __iter__ = __len__ = keys = lie\n"
+        "    dtype = __class__ = property(lie)\ndef square(x): return Lie()",
+        0,
+        3,
+        "squares is a Lie",
+    ),
+    "an error that raises": (
+        "class Lie(Exception):\n    def __str__(self): raise SystemExit\nraise Lie",
+        0,
+        3,
+        "before it, square ended with Lie",
+    ),
     "asks for input": ("input('your name')", 0, 3, "NameError"),
     "no Python": ("def square(x) return", 0, 3, "square ended with SyntaxError"),
     "a base exception": ("class Stop(BaseException): pass\nraise Stop", 0, 3, "NameError"),

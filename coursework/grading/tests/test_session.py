@@ -1,6 +1,10 @@
-"""A notebook's code does in the sandbox what it does in a notebook, and a cell costs only itself."""
+"""A notebook's code does in the sandbox what it does in a notebook; a cell costs only itself."""
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from grading.jail import Jail
@@ -115,7 +119,8 @@ PICKLES = {
     "pickle": "import pickle\nagain = pickle.loads(pickle.dumps(Own()))",
     "copy": "import copy\nagain = copy.deepcopy(Own())",
     "joblib": "import joblib\njoblib.dump(Own(), 'own')\nagain = joblib.load('own')",
-    "torch": "import torch\ntorch.save(Own(), 'own')\nagain = torch.load('own', weights_only=False)",
+    "torch": "import torch\ntorch.save(Own(), 'own')\n"
+    "again = torch.load('own', weights_only=False)",
 }
 
 
@@ -132,12 +137,12 @@ COMMANDS += ["!pip install x", "%%bash\nls", "%%sh\nls", "%%script bash\nls", "p
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_runs_and_one_line_says_so(run, command):
-    first, second = run("open('a-file', 'w').close()", command)
-    assert second["error"] is None
-    line, *rest = second["text"].splitlines()
+    _, record = run("open('a-file', 'w').close()", command)
+    assert record["error"] is None
+    line, *rest = record["text"].splitlines()
     assert line.endswith(": the grader runs no shell commands")
     assert rest in ([], ["[]"])
-    assert "a-file" not in second["text"]
+    assert "a-file" not in record["text"]
 
 
 @pytest.mark.parametrize("command", ["!ls", "%sx ls", "%system ls"])
@@ -155,9 +160,8 @@ class TestPictures:
         assert [record["error"] for record in records] == [None] * 4
 
     def test_at_most_four(self, run):
-        (record,) = run(
-            "import matplotlib.pyplot as plt\nfor k in range(9):\n    plt.figure()\n    plt.plot([k])"
-        )
+        each = "for k in range(9):\n    plt.figure()\n    plt.plot([k])"
+        (record,) = run(f"import matplotlib.pyplot as plt\n{each}")
         assert len(record["pictures"]) == 4
 
     def test_a_figure_that_cannot_be_drawn_costs_nothing(self, run):
@@ -378,8 +382,8 @@ class TestOutput:
         assert "here" in record["text"]
 
     def test_a_closed_stream_is_opened_again(self, run):
-        first, second = run("import sys\nprint(1)\nsys.stdout.close()", "print('on')")
-        assert (second["text"], second["error"]) == ("on\n", None)
+        *_, record = run("import sys\nprint(1)\nsys.stdout.close()", "print('on')")
+        assert (record["text"], record["error"]) == ("on\n", None)
 
     def test_what_is_too_long_is_cut(self, run):
         (record,) = run("print('x' * 10**5)")
@@ -425,3 +429,124 @@ class TestWorkers:
     def test_a_child_that_comes_back_from_its_cell_ends(self, run):
         _, record = run("import os\nos.fork()", answers("x = 1", "x"))
         assert record["answers"] == {"x": 1}
+
+
+BURN = "import time\nbegin = time.process_time()\n"
+BURN += "while time.process_time() - begin < {}: pass\n"
+CHILD = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'while True: pass'])"
+IGNORE = "import signal\nfor number in (signal.SIGALRM, signal.SIGPROF):\n"
+IGNORE += "    signal.signal(number, signal.SIG_IGN)\n"
+
+
+@contextlib.contextmanager
+def busy():
+    """Two processes on each processor that never wait."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(loop) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+ENDLESS = {
+    "a loop": ("while True: pass", "used more than 1 s of processor time"),
+    "one that catches errors": (
+        "while True:\n    try:\n        while True: pass\n    except Exception: pass",
+        "used more than 1 s of processor time",
+    ),
+    "a sleeper": (
+        "import time\ntime.sleep(99)",
+        "took longer than 5 s, most of which it waited",
+    ),
+    "a task that sleeps": (
+        "import asyncio\nawait asyncio.sleep(99)",
+        "most of which it waited",
+    ),
+    "another process": (CHILD, "used more than 1 s of processor time"),
+}
+
+
+DEAF = {
+    "a loop": (IGNORE + "while True: pass", "of processor time in all"),
+    "another process": (IGNORE + CHILD, "of processor time"),
+    "a sleeper": (IGNORE + "import time\ntime.sleep(99)", "longer than 5 s and did not stop"),
+}
+
+
+class TestTime:
+    @pytest.fixture(scope="class")
+    def hurried(self, sandbox):
+        with Jail({"cell_seconds": 1, "seconds": 4}) as jail:
+            yield jail
+
+    @pytest.fixture
+    def timed(self, hurried):
+        """Run student's code and then an answer; how the first ended, and the whole result."""
+
+        def timed(code):
+            cells = [{"id": "a", "code": code}, answers("x = 1", "x") | {"id": "b"}]
+            result = hurried.run({"cells": cells, "files": {}})
+            done = {r["id"]: r for r in result["records"] if "seconds" in r}
+            return done.get("a", {}).get("error"), done.get("b", {}).get("answers"), result["ended"]
+
+        return timed
+
+    def test_busy_neighbours_cost_nobody_a_point(self, timed):
+        with busy():
+            assert timed(BURN.format(0.8)) == (None, {"x": 1}, None)
+
+    @pytest.mark.parametrize("kind", ENDLESS)
+    def test_a_cell_without_end_costs_itself(self, timed, kind):
+        code, words = ENDLESS[kind]
+        error, after, ended = timed(code)
+        assert (error["name"], after, ended) == ("CellTimeout", {"x": 1}, None)
+        assert words in error["message"]
+
+    @pytest.mark.parametrize("kind", DEAF)
+    def test_a_cell_that_does_not_stop_ends_the_submission(self, timed, kind):
+        code, words = DEAF[kind]
+        error, after, ended = timed(code)
+        assert (error, after) == (None, None)
+        assert words in ended
+
+    def test_all_cells_together(self, hurried):
+        cells = [{"id": str(k), "code": BURN.format(0.9)} for k in range(6)]
+        result = hurried.run({"cells": cells, "files": {}})
+        assert result["ended"] == "used more than 4 s of processor time in all"
+        assert sum("seconds" in record for record in result["records"]) == 4
+
+    def test_the_time_of_a_cell_is_processor_time(self, run):
+        burnt, slept = run(BURN.format(0.3), "time.sleep(0.3)")
+        assert 0.3 <= burnt["seconds"] < 0.6
+        assert slept["seconds"] < 0.2
+
+
+class TestWithoutServer:
+    """The same session where a sandbox is made for each job, and where there is none."""
+
+    CELLS = ("%%time\nx = 2", "!ls", "import matplotlib.pyplot as plt\nplt.plot([1])", "1 / 0")
+
+    @pytest.mark.parametrize("way", [{"warm": False}, {"trusted": True}], ids=["cold", "trusted"])
+    def test_cells(self, sandbox, way):
+        cells = [{"id": str(k), "code": code} for k, code in enumerate(self.CELLS)]
+        cells += [{"id": "y", "code": "y = x + 1", "answers": ["y"]}]
+        cells += [{"id": "z", "code": "while True: pass"}]
+        with Jail({"cell_seconds": 2}, **way) as jail:
+            result = jail.run({"cells": cells, "files": {}})
+        first, refused, drawn, failed, answered, endless = result["records"][1::2]
+        assert first["error"] is None
+        assert "no shell commands" in refused["text"]
+        assert len(drawn["pictures"]) == 1
+        assert failed["error"]["name"] == "ZeroDivisionError"
+        assert answered["answers"] == {"y": 3}
+        assert endless["error"]["message"] == "this cell used more than 2 s of processor time"
+
+    def test_joblib_without_server(self, sandbox):
+        code = "from joblib import Parallel, delayed\n"
+        code += "x = Parallel(n_jobs=2)(delayed(abs)(k) for k in (-1, 2))"
+        with Jail(warm=False) as jail:
+            result = jail.run({"cells": [answers(code, "x") | {"id": "x"}], "files": {}})
+        assert result["records"][-1].get("answers") == {"x": {"list": [1, 2]}}, result
