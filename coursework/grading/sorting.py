@@ -35,8 +35,9 @@ class Sorting:
         title = source.name if source.is_dir() else source.stem
         slug = title.removesuffix("-submissions")  # as `gh classroom clone` names a folder
         self.titles = tuple(sorted({*self.known, slug} if slug != title else self.known))
-        named = [name for name in names if self.set_in(title) == name]
-        self.default = named[0] if named else names[0] if len(names) == 1 else None
+        titled = self.set_in(title)
+        only = names[0] if len(names) == 1 and not titled else None
+        self.default = titled if titled in names else only
         self.left, self.people, self.several, self.maker = {}, {}, False, ""
         self.elsewhere = set()  # who handed in another problem set, in folders without an LMS
 

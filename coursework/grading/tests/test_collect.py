@@ -774,6 +774,13 @@ def test_the_name_of_the_source_says_the_set(course, tmp_path):
     assert "another problem set" in done.problems[NAME]["Bob"]
 
 
+def test_the_download_of_another_set_is_nobodys_mistake(course, tmp_path):
+    files = {f"{MOODLE}/tiny.ipynb": nb(), "Bob_5_assignsubmission_file_/x.pdf": b"x"}
+    done = collect(course, ["other"], zip_of(tmp_path / "Tiny.zip", files))
+    assert (done.taken, done.problems) == ({"other": {}}, {"other": {}})
+    assert len(done.left) == 2
+
+
 def test_work_for_another_set_alone_is_no_hand_in_for_this_one(course, tmp_path):
     files = {"alice/other/other.ipynb": nb(), "alice/notes.txt": b"x", "bob/tiny.ipynb": nb()}
     done = one(course, tmp_path, files)
