@@ -11,8 +11,8 @@ from grading.assignment import Assignment
 from grading.bounded import Exceeded, Failed
 from grading.contract import split
 from grading.judge import BadCheck, judge, prove
-from grading.submission import NotGraded
 from grading.session import plain
+from grading.submission import NotGraded
 
 
 def loop():
@@ -82,7 +82,7 @@ class TestCalls:
             bounded.call(refuse)
         with pytest.raises(Failed, match="KeyError: 'x'"):
             bounded.call(fail)
-        with pytest.raises(Failed, match="^Unprintable$"):
+        with pytest.raises(Failed, match=r"^Unprintable$"):
             bounded.call(fail_without_words)
 
     def test_what_came_before_the_end_is_kept(self):

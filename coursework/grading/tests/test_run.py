@@ -11,7 +11,7 @@ import pytest
 import tiny
 from grading import report, run
 from grading.assignment import Assignment, added_id
-from grading.course import Course, Settings
+from grading.course import Course
 from grading.forget import forget
 from grading.jail import NoSandbox
 from grading.judge import BadCheck
@@ -19,6 +19,7 @@ from grading.release import release
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.api import Gradebook
 from unboxed import Here, course_at, grade, hand_in, note
+
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
@@ -66,7 +67,9 @@ class Person:
 @pytest.mark.parametrize("depth", [500, 900, 950, 980, 990, 1000, 1100, 3000])
 def test_json_nested_near_the_limit_stops_nobody(course, monkeypatch, depth):
     text = nbformat.writes(tiny.answer())
-    hand_in(course, "deep", text.replace('"metadata": {}', f'"metadata": {{"a": {deep(depth)}}}', 1))
+    hand_in(
+        course, "deep", text.replace('"metadata": {}', f'"metadata": {{"a": {deep(depth)}}}', 1)
+    )
     hand_in(course, "list", f'{{"cells": {deep(depth)}}}')
     hand_in(course, "zoe", tiny.answer())
     for _ in range(2):
@@ -136,7 +139,7 @@ def test_an_error_of_the_graders_is_named_and_tried_again(course, monkeypatch, e
 def test_trouble_of_the_machine_ends_the_run_and_rejects_nobody(course, monkeypatch, error):
     hand_in(course, "ada", ODD)
     with_places(monkeypatch, Odd(error))
-    with pytest.raises(RuntimeError, match="it broke|full"):
+    with pytest.raises(RuntimeError, match=r"it broke|full"):
         run.grade(course, tiny.NAME, show=False)
     assert note_or_none(course, "ada") is None
 
@@ -169,7 +172,7 @@ def test_a_gradebook_that_is_locked_is_said_so(course, monkeypatch):
     hand_in(course, "zoe", tiny.answer())
     with contextlib.closing(sqlite3.connect(course.root / "gradebook.db")) as other:
         other.execute("begin exclusive")
-        with pytest.raises(RuntimeError, match="another program writing to gradebook.db"):
+        with pytest.raises(RuntimeError, match="another program writing to gradebook"):
             grade(course, monkeypatch)
     assert grade(course, monkeypatch)["graded"] == 1
 
@@ -221,7 +224,9 @@ def test_what_a_student_added_stands_in_the_graded_notebook_with_what_came_of_it
 def test_an_error_is_shown_once(course, monkeypatch):
     hand_in(course, "ada", tiny.answer(square="raise ValueError('once')"))
     grade(course, monkeypatch)
-    text = nbformat.writes(nbformat.from_dict(dict(tiny.source(), cells=graded_cells(course, "ada"))))
+    text = nbformat.writes(
+        nbformat.from_dict(dict(tiny.source(), cells=graded_cells(course, "ada")))
+    )
     solution, test = graded_cells(course, "ada")[2:4]
     assert [o.output_type for o in solution.outputs] == ["error"]
     assert [o.output_type for o in test.outputs] == ["error"]

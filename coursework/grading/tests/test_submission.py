@@ -1,6 +1,7 @@
 """What a student's notebook is taken for: nothing that they wrote is lost, nothing else counts."""
 
 import base64
+import contextlib
 import copy
 import json
 from dataclasses import replace
@@ -173,7 +174,9 @@ class TestAnswers:
     def test_pictures_stay_with_their_words(self, taken):
         notebook = tiny.answer(why="![a](attachment:a.png)")
         tiny.cell(notebook, "why")["attachments"] = {"a.png": {"image/png": PNG}}
-        more = new_markdown_cell("![a](attachment:a.png)", attachments={"a.png": {"image/png": PNG}})
+        more = new_markdown_cell(
+            "![a](attachment:a.png)", attachments={"a.png": {"image/png": PNG}}
+        )
         found = self.answer(taken, below(notebook, "why", more))
         assert found.source == "![a](attachment:a.png)\n\n![a](attachment:1-a.png)"
         assert set(found.pictures) == {"a.png", "1-a.png"}
@@ -221,7 +224,11 @@ class TestFile:
         deep = "[" * depth + "]" * depth
         text = nbformat.writes(tiny.answer())
         path.write_text(text.replace('"metadata": {}', f'"metadata": {{"deep": {deep}}}', 1))
-        try:
+        if depth < 900:
             assert read(path, assignment).code["square"] == tiny.SQUARE
-        except NotGraded as reason:
-            assert "no notebook" in str(reason)
+        elif depth > 1000:
+            with pytest.raises(NotGraded, match="no notebook"):
+                read(path, assignment)
+        else:  # whichever it is depends on how deep the reader itself stands
+            with contextlib.suppress(NotGraded):
+                assert read(path, assignment).code["square"] == tiny.SQUARE

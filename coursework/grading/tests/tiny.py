@@ -35,7 +35,7 @@ def about(name, **flags):
     return {"nbgrader": plain | {"grade_id": name} | flags}
 
 
-def _solution(code):
+def solution(code):
     head, _, rest = code.partition("\n")
     return f"{head}\n    ### BEGIN SOLUTION\n{rest}\n    ### END SOLUTION"
 
@@ -51,9 +51,9 @@ def source():
                 "import numpy as np\n\ndata = np.loadtxt('data.csv')",
                 metadata=about("start", **locked),
             ),
-            new_code_cell(_solution(SQUARE), metadata=about("square", solution=True)),
+            new_code_cell(solution(SQUARE), metadata=about("square", solution=True)),
             new_code_cell(SQUARE_TEST, metadata=about("square-test", points=2, **test)),
-            new_code_cell(_solution(TOTAL), metadata=about("total", solution=True)),
+            new_code_cell(solution(TOTAL), metadata=about("total", solution=True)),
             new_code_cell(TOTAL_TEST, metadata=about("total-test", points=3, **test)),
             new_markdown_cell(
                 "Squares grow.", metadata=about("why", grade=True, solution=True, points=2)
