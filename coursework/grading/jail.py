@@ -271,9 +271,11 @@ class Jail:
         return said if said is None or _is_result(said) or not self.ready else UNREADABLE
 
     def _complaint(self):
-        size = self.errors.seek(0, os.SEEK_END)
-        self.errors.seek(max(0, size - 500))
-        words = self.errors.read().decode(errors="replace")
+        words = ""
+        with contextlib.suppress(OSError, ValueError):  # it may be closed already
+            size = self.errors.seek(0, os.SEEK_END)
+            self.errors.seek(max(0, size - 500))
+            words = self.errors.read().decode(errors="replace")
         clean = "".join(c if c.isprintable() or c == "\n" else " " for c in words)
         return clean.strip() or "no reason was given"
 

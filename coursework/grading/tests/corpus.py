@@ -277,7 +277,7 @@ CODE = {
     "input transformers": (
         "get_ipython().input_transformers_cleanup.append(lambda lines: ['squares = 1'])" + HONEST,
         2,
-        3,
+        0,  # their own next cell they have changed
         "",
     ),
     "an answer that lies": (
