@@ -86,7 +86,8 @@ def grade_one(course, name, options, roster):
         print(f"  {written} pages of feedback are new")
         for student, reason in failed.items():
             print(f"  {student}: {reason}")
-    upload.write(course, name, table, roster)
+    for words in upload.write(course, name, table, roster).notes:
+        print(f"  {words}")
     print(f"  {course.reports(name)}")
     return len(table) - len(graded) + len(failed)
 

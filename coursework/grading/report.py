@@ -13,11 +13,11 @@ from statistics import mean
 from grading.course import write_whole
 from grading.marks import marks_of
 from grading.pages import environment
+from grading.tables import harmless
 
 COLUMNS = ["student", "name", "email", "state", "score", "max_score", "late_hours", "late_days"]
 COLUMNS += ["late_penalty", "needs_manual", "reason"]
 LEADER = "leaderboard: rmse="
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rows(course, assignment, roster=None):
@@ -90,12 +90,6 @@ def write(course, assignment, roster=None, *, names=False):
     notes = {row["student"]: course.read_note(row["student"], assignment.name) for row in table}
     write_whole(folder / "class.html", page(assignment, table, notes, names=names))
     return table
-
-
-def harmless(value):
-    """Text that a spreadsheet does not take for a formula; numbers stay numbers."""
-    formula = isinstance(value, str) and value.startswith(FORMULAS)
-    return f"'{value}" if formula else value
 
 
 def page(assignment, table, notes, *, names=False):
