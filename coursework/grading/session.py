@@ -24,6 +24,7 @@ CELL = "cell "  # how the names of code from cells begin, in tracebacks
 LIMIT_OF_ARRAY, LIMIT_OF_RECORD = 4 << 20, 12 << 20
 LIMIT_OF_PICTURE, MOST_PICTURES = 1 << 20, 4
 LARGEST_INTEGER, DEEPEST, MOST_DIMENSIONS = 4096, 4, 8  # bits, levels, axes
+PROCESSORS = 4  # that a cell sees, so that one worker for each is not too many
 PATIENCE = 5  # how many times longer than its processor time a cell may take by the clock
 ALLOWED = "an answer must be numbers, text or NumPy arrays, or lists, tuples and dicts of these"
 ADVICE = {
@@ -183,6 +184,7 @@ class Session:
             with open(os.path.basename(name), "wb") as file:
                 file.write(base64.b64decode(content))
         os.environ.update(HOME=os.getcwd(), OMP_NUM_THREADS="1", MPLBACKEND="Agg")
+        os.environ.update(LOKY_MAX_CPU_COUNT=str(PROCESSORS), PYTHON_CPU_COUNT=str(PROCESSORS))
 
     def run(self):
         for cell in self.job["cells"]:
@@ -275,6 +277,7 @@ def prepare():
     pyplot.show = lambda *how, **options: shell.output.keep_figures(*how, **options)
     # Bars as widgets need a browser; the same bars as text do not.
     sys.modules["tqdm.notebook"] = tqdm.std
+    os.cpu_count = lambda: PROCESSORS
     builtins.display, builtins.get_ipython = display, shell.get_ipython
     return shell
 

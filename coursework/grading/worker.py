@@ -393,10 +393,11 @@ def _filter(machine):
     A cgroup would count all memory; an ordinary user has none, and there counts only what stands in
     /proc (see `_megabytes`). What does not stand there is refused if it has no bound of its own:
     memfds, System V and POSIX queues, pages given to a pipe, watches of files, nameless memory that
-    is shared, which stays when it is no longer mapped. Bounded are files (the size of their tmpfs),
-    pipes (64 MB for each user: fs.pipe-user-pages-soft) and terminals (64 KB each, as many as
-    descriptors: 256 for each process). Sockets, which PyTorch's and joblib's workers need, may hold
-    `SOCKET` each and are counted; a datagram socket would hold ten times that.
+    is shared, which stays when it is no longer mapped. Bounded are files (by the size of their
+    tmpfs), pipes (64 MB for each user: fs.pipe-user-pages-soft), terminals (64 KB each, as many as
+    descriptors: 256 for each process) and locks of files (only by the time that they take).
+    Sockets, which PyTorch's and joblib's workers need, may hold `SOCKET` each and are counted; a
+    datagram socket would hold ten times that.
     """
     calls, refuse, allow = LOOKED_AT[machine], (ANSWER, 0, 0, REFUSE), (ANSWER, 0, 0, ALLOW)
     column = list(MACHINES).index(machine)

@@ -52,6 +52,25 @@ class TestProof:
         with Jail() as open_one, pytest.raises(NoSandbox, match="the library and its data"):
             prove(open_one, tmp_path)
 
+    LEAKS = (
+        ('"memfd_create": (319, 279),', "", "memory can be held that nobody counts"),
+        ("(ANY_BIT, 1, 0, SHARED)", "(ANY_BIT, 0, 0, SHARED)", "memory can be held"),
+        ("(EQUAL, 0, 4, LOCAL_FAMILY)", "(EQUAL, 0, 0, LOCAL_FAMILY)", "sockets that lead out"),
+        ('"unshare": (272, 97),', "", "new rights can be had"),
+    )
+
+    @pytest.mark.parametrize(("whole", "hole", "words"), LEAKS)
+    def test_a_filter_with_a_hole_is_found_out(
+        self, sandbox, monkeypatch, tmp_path, whole, hole, words
+    ):
+        for name in jails.INSIDE:
+            text = jails.WORKER.with_name(name).read_text()
+            assert name != "worker.py" or whole in text
+            (tmp_path / name).write_text(text.replace(whole, hole))
+        monkeypatch.setattr(jails, "WORKER", tmp_path / "worker.py")
+        with Jail() as leaky, pytest.raises(NoSandbox, match=words):
+            prove(leaky, "/nowhere")
+
     @pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="about a virtual environment")
     def test_a_library_in_the_environment_is_covered(self, monkeypatch):
         inside = Path(sys.prefix) / "lib" / "regression_lib"

@@ -422,6 +422,13 @@ class TestWorkers:
         (record,) = run(answers(code, "x"))
         assert record.get("answers") == {"x": {"list": [1]}}, record
 
+    def test_one_worker_for_each_processor_is_not_too_many(self, run):
+        code = "import os\nfrom multiprocessing import Pool\nfrom joblib import cpu_count\n"
+        code += (
+            "with Pool() as pool:\n    x = [os.cpu_count(), cpu_count() <= 4, *pool.map(abs, [3])]"
+        )
+        assert run(answers(code, "x"))[0]["answers"] == {"x": {"list": [4, True, 3]}}
+
     def test_callbacks_of_ctypes(self, run):
         code = "import ctypes\nx = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 3)()"
         assert run(answers(code, "x"))[0]["answers"] == {"x": 3}
