@@ -1,4 +1,4 @@
-"""Sixty ways to attack, break or confuse the grading, each with the grade that it deserves.
+"""A hundred ways to attack, break or confuse the grading, each with the grade that it deserves.
 
 `CODE` goes into the first solution cell: (code, points for the first and the second question,
 what the first hint says). `SHAPES` changes a notebook that solves everything. `FILES` are no
@@ -8,10 +8,14 @@ notebooks, or not ours: they get a reason instead of a grade.
 import json
 
 import nbformat
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from tiny import SQUARE, answer, cell, name
 
 HONEST = "\n" + SQUARE
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ"
+    "RU5ErkJggg=="
+)
 WRONG = "\ndef square(x):\n    return x + 1"
 QUIET = "\ntry:\n    {}\nexcept Exception:\n    pass" + HONEST
 
@@ -444,14 +448,111 @@ def _strange_types():
     return notebook
 
 
+def _halves(name, first, second, *between):
+    """A cell split by JupyterLab; both halves carry its id."""
+    notebook = answer()
+    place = notebook.cells.index(cell(notebook, name))
+    halves = [nbformat.from_dict(cell(notebook, name)) for _ in range(2)]
+    halves[0].source, halves[1].source = first, second
+    halves[1].id = "second-half"
+    notebook.cells[place : place + 1] = [halves[0], *between, halves[1]]
+    return notebook
+
+
+def _split_solution():
+    return _halves("square", "power = 2", "def square(x):\n    return x**power")
+
+
+def _split_function():
+    return _halves("square", "def square(x):", "    return x * x")
+
+
+def _answer_below_the_stub():
+    notebook = answer(square="def square(x):\n    raise NotImplementedError()")
+    notebook.cells.insert(3, new_code_cell(SQUARE))
+    return notebook
+
+
+def _half_answer_below():
+    stub = "raise NotImplementedError()"
+    return _halves("square", stub, SQUARE, new_markdown_cell("My answer:"))
+
+
+def _words_below_the_stub():
+    notebook = answer(why="YOUR ANSWER HERE")
+    notebook.cells.append(new_markdown_cell("They grow, since each is added to."))
+    return notebook
+
+
+def _words_in_halves():
+    return _halves("why", "YOUR ANSWER HERE", "They grow.", new_markdown_cell("First:"))
+
+
+def _pasted_picture():
+    notebook = answer(why="See ![this](attachment:image.png) and ![that](attachment:gone.png)")
+    picture = {"image.png": {"image/png": PNG}, "a.svg": {"image/svg+xml": "<svg onload=alert(1)>"}}
+    cell(notebook, "why")["attachments"] = picture
+    return notebook
+
+
+def _large_outputs():
+    notebook = answer()
+    cell(notebook, "square").outputs = [new_output("stream", text="x" * (6 << 20))]
+    return notebook
+
+
+def _metadata_lost():
+    """As some editors save it: nbgrader's metadata are gone, the ids of the cells are not."""
+    notebook = answer()
+    for one in notebook.cells:
+        one.metadata.pop("nbgrader", None)
+    return notebook
+
+
+def _words(text):
+    return lambda: answer(why=text)
+
+
+def _edited_import():
+    notebook = answer(square="import math\n" + SQUARE)
+    cell(notebook, "start").source += "\nimport math"
+    return notebook
+
+
+def _deep_metadata(depth):
+    def make():
+        notebook = json.loads(nbformat.writes(answer()))
+        nested = 1
+        for _ in range(depth):
+            nested = [nested]
+        notebook["cells"][0]["metadata"]["deep"] = nested
+        return notebook
+
+    return make
+
+
 # What is done, then points for both questions.
 SHAPES = {
+    "a solution split in two": (_split_solution, 2, 3),
+    "a function split through its middle": (_split_function, 2, 3),
+    "the answer in a new cell below the stub": (_answer_below_the_stub, 2, 3),
+    "the answer in the second half of the stub": (_half_answer_below, 2, 3),
+    "words in a new cell below the stub": (_words_below_the_stub, 2, 3),
+    "words in halves": (_words_in_halves, 2, 3),
+    "a picture pasted into an answer": (_pasted_picture, 2, 3),
+    "outputs of six megabytes": (_large_outputs, 2, 3),
+    "metadata lost by an editor": (_metadata_lost, 2, 3),
+    "an import added to a locked cell": (_edited_import, 2, 3),
+    "a megabyte of words": (_words("word " * 200_000), 2, 3),
+    "formulas without end": (_words("\\(" * 20_000), 2, 3),
+    "brackets without end": (_words("[" * 20_000), 2, 3),
+    "metadata nested 500 deep": (_deep_metadata(500), 2, 3),
     "tests deleted": (_without_tests, 2, 3),
     "a test rewritten so that it passes": (_test_that_passes, 0, 3),
     "points forged": (_forged_points, 2, 0),
     "cells copied": (_copied_cells, 2, 3),
     "cells reversed": (_reversed, 2, 3),
-    "a solution retyped as text": (_retyped, 0, 3),
+    "a solution retyped as text": (_retyped, 2, 3),
     "a grade id stolen": (_stolen_id, 0, 0),
     "a locked cell edited": (_edited_start, 2, 3),
     "cells added": (_own_cells, 2, 3),
@@ -463,7 +564,13 @@ FILES = {
     "not JSON": (b"%PDF-1.7 homework", "no notebook"),
     "nested without end": (b'{"cells": ' + b"[" * 200_000, "no notebook"),
     "cells that are no list": (b'{"cells": {"a": 1}}', "no notebook"),
-    "too large": (b'{"cells": []}' + b" " * (6 << 20), "larger than"),
+    "nested 990 deep": (b'{"cells": ' + b"[" * 990 + b"]" * 990 + b"}", "no"),
+    "too large": (b'{"cells": []}' + b" " * (65 << 20), "larger than 64 MB"),
+    "too much text": (
+        b'{"cells": [{"cell_type": "code", "source": "' + b"x" * (6 << 20) + b'"}]}',
+        "larger than 5 MB",
+    ),
+    "too many cells": (b'{"cells": [' + b"{}," * 1000 + b"{}]}", "1,001 cells"),
     "another problem set": (
         b'{"cells": [{"cell_type": "code", "source": "1"}]}',
         "belongs to tiny",

@@ -15,7 +15,9 @@ import tiny
 from corpus import CODE, FILES, SHAPES
 from grading import report
 from grading.assignment import Assignment
-from grading.run import feedback, grade
+from grading.feedback import feedback
+from grading.release import release
+from grading.run import grade
 from nbgrader.api import Gradebook
 
 # Wide enough for the honest on a busy machine, short enough to wait for the others.
@@ -57,7 +59,10 @@ def graded(course):
     (link / f"{tiny.NAME}.ipynb").symlink_to(secret)
     os.environ["SECRET"] = "of the grader"
     grade(course, tiny.NAME, limits=LIMITS, show=False)
-    feedback(course, tiny.NAME)
+    assignment = Assignment.load(course.root, tiny.NAME)
+    graded = [row["student"] for row in report.rows(course, assignment) if row["score"] != ""]
+    done = feedback(course, assignment, release(course, tiny.NAME), graded, show=False)
+    assert done == (len(graded), {}), "each who is graded has a page"
     assert not left_over(), "processes are left"
     door.close()
     return course
@@ -111,13 +116,13 @@ def test_a_link_is_not_followed(graded):
 
 
 def test_honest_neighbours_get_their_points_and_the_gradebook_is_whole(graded):
-    assert len(CODE) + len(SHAPES) + len(FILES) >= 40
+    assert len(CODE) + len(SHAPES) + len(FILES) >= 90
     base = sqlite3.connect(graded.root / "gradebook.db")
     assert base.execute("pragma integrity_check").fetchone() == ("ok",)
     with Gradebook(graded.db_url) as gradebook:
         found = {s.student.id: s for s in gradebook.assignment_submissions(tiny.NAME)}
         honest = [s for name, s in found.items() if name.startswith("honest")]
-        assert len(honest) == 9
+        assert len(honest) == (len(CODE) + len(SHAPES) + len(FILES) + 9) // 10
         assert {s.score for s in honest} == {5}
         assert all(s.max_score == 7 and s.needs_manual_grade for s in found.values())
         assert max(s.score for s in found.values()) == 5
@@ -149,7 +154,8 @@ def test_outputs_are_text_and_pictures(graded):
 
 
 def test_the_class_page_names_who_was_not_graded(graded):
-    table = report.write(graded, Assignment.load(graded.root, tiny.NAME))
+    assignment = Assignment.load(graded.root, tiny.NAME)
+    table = report.write(graded, assignment, names=True)
     lost = {row["student"]: row["reason"] for row in table if row["state"] == "not graded"}
     assert set(lost) == {student(kind) for kind in FILES} | {"a-link"}
     page = (graded.root / "reports" / tiny.NAME / "class.html").read_text()

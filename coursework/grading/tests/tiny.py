@@ -44,7 +44,7 @@ def source():
     """The instructor's notebook."""
     locked = {"locked": True}
     test = {"grade": True, "locked": True, "cell_type": "code"}
-    return new_notebook(
+    notebook = new_notebook(
         cells=[
             new_markdown_cell("# Tiny"),
             new_code_cell(
@@ -63,6 +63,9 @@ def source():
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
         },
     )
+    for one in notebook.cells:
+        one.id = name(one) or "title"
+    return notebook
 
 
 def write_source(root):
