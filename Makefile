@@ -8,7 +8,8 @@ PEERS := .venv-bench
 COURSE ?= coursework
 GRADING = PYTHONPATH=coursework $(BIN)/python -m grading --course $(COURSE)
 
-.PHONY: help book pdf serve test quick lab notebooks release grade accuracy speed grading-speed
+.PHONY: help book pdf serve test quick lab notebooks release grade similar forget accuracy speed
+.PHONY: grading-speed
 .PHONY: lint types torture mutants lock wheelhouse floors rebuild plain install-cells clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
@@ -53,8 +54,15 @@ notebooks: $(READY)  ## run every notebook and save its outputs, the same bytes 
 release: $(READY)  ## make the students' versions of the problem sets, as folders and zips
 	$(GRADING) release $(SETS)
 
-grade: $(READY)  ## collect SUBMISSIONS=folder-or-zip, grade in a sandbox, write feedback and reports
-	$(GRADING) grade $(if $(SUBMISSIONS),--submissions "$(SUBMISSIONS)") $(OPTIONS) $(SETS)
+grade: $(READY)  ## collect SUBMISSIONS=folder-or-zip (ROSTER=csv), grade in a sandbox, report
+	$(GRADING) grade $(if $(SUBMISSIONS),--submissions "$(SUBMISSIONS)") \
+	  $(if $(ROSTER),--roster "$(ROSTER)") $(OPTIONS) $(SETS)
+
+similar: $(READY)  ## show, side by side, which notebooks of SETS have much code in common
+	$(GRADING) similar $(SETS)
+
+forget: $(READY)  ## delete all that is kept of STUDENT
+	$(GRADING) forget "$(STUDENT)"
 
 accuracy: $(READY)   ## measure the accuracy table anew (minutes)
 	$(BIN)/python benchmarks/accuracy.py
