@@ -461,7 +461,7 @@ def busy():
 ENDLESS = {
     "a loop": ("while True: pass", "used more than 1 s of processor time"),
     "one that catches errors": (
-        "while True:\n    try:\n        while True: pass\n    except Exception: pass",
+        "while True:\n    try:\n        sum(range(99))\n    except Exception: pass",
         "used more than 1 s of processor time",
     ),
     "a sleeper": (
@@ -511,6 +511,11 @@ class TestTime:
         error, after, ended = timed(code)
         assert (error["name"], after, ended) == ("CellTimeout", {"x": 1}, None)
         assert words in error["message"]
+
+    def test_a_task_that_was_stopped_does_not_go_on(self, hurried):
+        cells = ["import asyncio\nawait asyncio.sleep(99)", "len(asyncio.all_tasks())"]
+        cells = [{"id": str(k), "code": code} for k, code in enumerate(cells)]
+        assert hurried.run({"cells": cells, "files": {}})["records"][-1]["text"] == "1\n"
 
     @pytest.mark.parametrize("kind", DEAF)
     def test_a_cell_that_does_not_stop_ends_the_submission(self, timed, kind):
