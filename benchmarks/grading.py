@@ -48,8 +48,8 @@ SPIN = [sys.executable, "-c", "while True: pass"]
 
 def course(folder, count, name=NAME):
     """A course with so many submissions, and its students' version made."""
+    shutil.copytree(COURSEWORK / "source", folder / "source")
     source = folder / "source" / name
-    shutil.copytree(COURSEWORK / "source" / name, source)
     shutil.copy(COURSEWORK / "grading.toml", folder)
     (folder / "nbgrader_config.py").write_text("c = get_config()\nc.CourseDirectory.root = '.'\n")
     for number in range(count):

@@ -123,20 +123,14 @@ def _error(name, message):
     )
 
 
-class SaveAtOnce(SaveAutoGrades):
-    """nbgrader's own way from outputs to the gradebook, in one transaction instead of many."""
-
-    def preprocess(self, nb, resources):
-        about = resources["nbgrader"]
-        for name in ("notebook", "assignment", "student"):
-            setattr(self, f"{name}_id", about[name])
-        with Gradebook(about["db_url"]) as self.gradebook:
-            commit = self.gradebook.db.commit
-            self.gradebook.db.commit = self.gradebook.db.flush
-            for number, cell in enumerate(nb.cells):
-                nb.cells[number], resources = self.preprocess_cell(cell, resources, number)
-            commit()
-        return nb, resources
+@contextlib.contextmanager
+def one_transaction(course):
+    """The gradebook, in which what is done within arrives together or not at all."""
+    with Gradebook(course.db_url) as gradebook:
+        commit = gradebook.db.commit
+        gradebook.db.commit = gradebook.db.flush  # nbgrader's methods commit, each for itself
+        yield gradebook
+        commit()
 
 
 def moment(text):
@@ -150,18 +144,26 @@ def record(course, assignment, student, notebook, submission, verdicts, person=N
     """Notebook, gradebook, note: in this order, so that the note stands for all three."""
     folder = course.graded(student, assignment.name)
     write_whole(folder / f"{assignment.name}.ipynb", nbformat.writes(notebook))
-    with Gradebook(course.db_url) as gradebook:
+    with one_transaction(course) as gradebook:
         gradebook.update_or_create_student(student)
         gradebook.update_or_create_submission(
             assignment.name, student, timestamp=handed_in(course, assignment.name, student)
         )
-    about = {"notebook": assignment.name, "assignment": assignment.name, "student": student}
-    resources = {"nbgrader": about | {"db_url": course.db_url}}
-    SaveAtOnce(log=LOG).preprocess(notebook, resources)
+        _save_scores(gradebook, assignment.name, student, notebook)
+        late = _settle(course, gradebook, assignment.name, student, person)
     note = {"submission": submission.digest, "source": assignment.digest, "notes": submission.notes}
     note["cells"] = {name: verdict.as_dict() for name, verdict in verdicts.items()}
-    note["late"] = settle(course, assignment.name, student, person)
-    course.write_note(student, assignment.name, note)
+    course.write_note(student, assignment.name, note | {"late": late})
+
+
+def _save_scores(gradebook, name, student, notebook):
+    """nbgrader's own way from the outputs of a notebook to the gradebook."""
+    save = SaveAutoGrades(log=LOG)
+    save.gradebook = gradebook
+    save.notebook_id = save.assignment_id = name
+    save.student_id = student
+    for number, cell in enumerate(notebook.cells):
+        save.preprocess_cell(cell, {}, number)
 
 
 def handed_in(course, name, student):
@@ -177,17 +179,28 @@ def terms(course, name, student, person, due):
 
 
 def settle(course, name, student, person=None):
-    """Extension and penalty for late days, as the course has it now; the terms, for the note."""
-    with Gradebook(course.db_url) as gradebook:
-        found = gradebook.find_submission(name, student)
-        due = gradebook.find_assignment(name).duedate
-        if due is not None and (longer := _extension(person, due)) is not None:
-            found.extension = longer
-            gradebook.db.commit()
-    about = {"notebook": name, "assignment": name, "student": student, "db_url": course.db_url}
-    with importing_from(course.root):  # where a course keeps its own rule for late days
-        late = AssignLatePenalties(log=LOG, config=course.config())
-        late.preprocess(nbformat.v4.new_notebook(), {"nbgrader": about})
+    """Extension and penalty for late days, as the course has it now."""
+    with one_transaction(course) as gradebook:
+        return _settle(course, gradebook, name, student, person)
+
+
+def _settle(course, gradebook, name, student, person):
+    """Set both in the gradebook; the terms that they follow from, for the note."""
+    submission = gradebook.find_submission(name, student)
+    due = gradebook.find_assignment(name).duedate
+    if due is not None and (longer := _extension(person, due)) is not None:
+        submission.extension = longer
+    gradebook.db.flush()
+    gradebook.db.expire_all()  # scores are sums that the database makes
+    notebook = gradebook.find_submission_notebook(name, name, student)
+    notebook.late_submission_penalty = None
+    if (seconds := submission.total_seconds_late) > 0:
+        with importing_from(course.root):  # where a course keeps its own rule for late days
+            rule = AssignLatePenalties(log=LOG, config=course.config())
+            rule.init_plugin()
+            penalty = rule.plugin_inst.late_submission_penalty(student, notebook.score, seconds)
+        if penalty is not None:
+            notebook.late_submission_penalty = rule._check_late_penalty(notebook, penalty)
     return terms(course, name, student, person, due)
 
 

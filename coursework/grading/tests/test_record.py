@@ -9,7 +9,7 @@ import pytest
 import tiny
 from grading.assignment import Assignment
 from grading.course import Course, write_whole
-from grading.record import SaveAtOnce, moment
+from grading.record import SaveAutoGrades, moment
 from grading.release import release
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum, parse_utc
@@ -293,18 +293,18 @@ def test_points_of_one_submission_arrive_together(course, monkeypatch):
     hand_in(course, "alice", tiny.answer())
     count = []
 
-    def killed(self, cell, resources, number, inner=SaveAtOnce.preprocess_cell):
+    def killed(self, cell, resources, number, inner=SaveAutoGrades.preprocess_cell):
         if tiny.name(cell) == "why":
             count.append(1)
             raise KeyboardInterrupt
         return inner(self, cell, resources, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SaveAtOnce, "preprocess_cell", killed)
+        patch.setattr(SaveAutoGrades, "preprocess_cell", killed)
         with pytest.raises(KeyboardInterrupt):
             grade(course, monkeypatch)
     assert count == [1]
     with Gradebook(course.db_url) as gradebook:
-        assert of_cell(gradebook, "square-test").auto_score is None
+        assert gradebook.students == []
     assert grade(course, monkeypatch)["graded"] == 1
     assert submission(course)[0] == 5
