@@ -6,6 +6,7 @@ process with limits (see bounded.py), since what a student wrote may hold any re
 
 import base64
 import re
+from functools import cache
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,6 +24,8 @@ from grading.formulas import mathml
 
 TEMPLATES = Path(__file__).with_name("templates")
 PICTURES = ("image/png", "image/jpeg", "image/gif")
+# What outputs may add to a page, which is sent by mail and opened on a telephone.
+MOST_TEXT, MOST_IN_ALL, MOST_OF_PICTURES = 10_000, 200_000, 2_000_000
 
 
 class Renderer(IPythonRenderer):
@@ -61,6 +64,7 @@ def python(code):
     return Markup(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True)))
 
 
+@cache
 def environment():
     """The templates, in which whatever is inserted is text unless it says that it is HTML."""
     made = jinja2.Environment(
@@ -100,13 +104,14 @@ def page(notebook, released, about):
     -------
     str
     """
-    cells = [_cell(cell, released, about["questions"]) for cell in notebook.cells]
+    cells = _within_limits([_cell(c, released, about["questions"]) for c in notebook.cells])
     return environment().get_template("feedback.html").render(about, cells=cells)
 
 
 def plain_page(notebook, released, about):
     """The same without Markdown, formulas and colours: for words that hold a renderer up."""
     cells = [_cell(cell, released, about["questions"], plain=True) for cell in notebook.cells]
+    cells = _within_limits(cells)
     return environment().get_template("feedback.html").render(about, cells=cells)
 
 
@@ -144,6 +149,32 @@ def _output(output):
         return {"error": strip_ansi("\n".join(output.traceback))}
     text = output.get("text") or output.get("data", {}).get("text/plain", "")
     return {"text": strip_ansi(re.sub(r"\x08|\r", "", text))}
+
+
+def _within_limits(cells):
+    """Cells whose outputs make no page that is too large to send; what is left out is said."""
+    text, pictures = MOST_IN_ALL, MOST_OF_PICTURES
+    for cell in cells:
+        shown = []
+        for output in cell["outputs"]:
+            if "picture" in output and len(output["picture"]) > pictures:
+                output = {"text": "(a figure is left out here; this page would be too large)"}
+            if "text" in output:
+                output = {"text": _shortened(output["text"], min(MOST_TEXT, text))}
+            pictures -= len(output.get("picture", ""))
+            text -= len(output.get("text", ""))
+            shown.append(output)
+        cell["outputs"] = shown
+    return cells
+
+
+def _shortened(text, most):
+    """The beginning and the end of a long text, where a loop says what it began and ended with."""
+    if len(text) <= max(most, 200):
+        return text
+    half = max(most, 200) // 2
+    left = len(text) - 2 * half
+    return f"{text[:half]}\n(… {left:,} characters are left out here …)\n{text[-half:]}"
 
 
 def _png(data):
