@@ -107,7 +107,7 @@ CODE = {
     "read the course": ("import os\nos.listdir(COURSE)", 0, 3, "NameError"),
     "read the solutions": (
         "import glob\nfor place in (COURSE, COURSE + '/..', '/root', '/home', '/tmp'):\n"
-        "    assert not glob.glob(place + '/**/tiny*', recursive=True)" + HONEST,
+        "    assert not glob.glob(place + '/**/tiny.ipynb', recursive=True)" + HONEST,
         2,
         3,
         "",
