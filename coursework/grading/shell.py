@@ -71,6 +71,7 @@ class Shell(InteractiveShell):
     def __init__(self, **options):
         super().__init__(config=Config(SETTINGS), **options)
         self.output = self.failure = self.raised = self.loop = None
+        self.remembered = {}
         self.loop_runner = self._in_loop
         self.display_formatter.active_types = ["text/plain", "image/png"]
         self.set_hook("show_in_pager", page.as_hook(page.display_page), 90)
@@ -82,6 +83,10 @@ class Shell(InteractiveShell):
 
     def init_profile_dir(self, _folder):
         self.profile_dir = None
+
+    @property
+    def db(self):
+        return self.remembered  # of %cd and %bookmark, which would keep it in a file
 
     def failure_of(self, code):
         """Run a student's cell; the exception that ended it, or None."""
@@ -151,13 +156,14 @@ def _register_magics(shell):
     lines |= dict.fromkeys(COMFORT, _skipped)
     lines |= {name: _forgiving(name, lines[name]) for name in SETTERS}
     cells |= dict.fromkeys(["python", "python3"], _python)
+    cells["memit"] = lambda _line, cell: shell.run_cell(cell)  # measured by nobody, but run
 
 
 def _refused(name):
     def refused(line, cell=None):
         sign = "%%" if cell is not None else "%"
         print(f"{sign}{name} {line}".rstrip() + ": the grader runs no shell commands")
-        return SList()
+        return SList() if name in ("system", "sx", "sc") else None
 
     return refused
 

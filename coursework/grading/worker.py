@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 
-from grading.session import PATIENCE, Session, plain, prepare, say  # noqa: F401 - plain moved
+from grading.session import PATIENCE, Session, prepare, say
 
 LIMIT_OF_RESULT, LIMIT_OF_FRAME = 32 << 20, 256 << 20
 DEEPEST = 40  # levels of JSON in a record; an answer has 16 at most
