@@ -10,11 +10,13 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 MEGABYTE = 1 << 20
 PATIENCE = 10  # how many times longer than its processor time a call may take on a busy machine
+PLACES = threading.BoundedSemaphore(os.cpu_count() or 1)  # a cluster may bring many results at once
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["grading.warm"])
 
@@ -58,6 +60,11 @@ def each(function, *arguments, seconds=60, megabytes=1500):
         If the function raised an error. A `ValueError` of the grading's own comes as it is.
     """
     warm_up()
+    with PLACES:
+        yield from _each(function, arguments, seconds, megabytes)
+
+
+def _each(function, arguments, seconds, megabytes):
     receive, send = CONTEXT.Pipe(duplex=False)
     work = (send, function, arguments, seconds, megabytes)
     child = CONTEXT.Process(target=_work, args=work, daemon=True)

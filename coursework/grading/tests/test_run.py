@@ -211,9 +211,11 @@ def test_what_a_student_added_stands_in_the_graded_notebook_with_what_came_of_it
         new_code_cell("raise ValueError('mine')"),
         new_markdown_cell("Since <b>this</b> fails"),
     ]
+    notebook.cells.insert(0, new_code_cell("early = 1"))
     hand_in(course, "ada", notebook)
     grade(course, monkeypatch)
-    cells = graded_cells(course, "ada")
+    first, *cells = graded_cells(course, "ada")
+    assert first.source == "early = 1"
     nbformat.validate(nbformat.from_dict(dict(tiny.source(), cells=cells)))
     code, text = cells[3:5]
     assert code.source == "raise ValueError('mine')"
