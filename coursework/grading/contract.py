@@ -95,7 +95,7 @@ def _check(title, code):
 
 
 def from_plain(value, depth=0):
-    """What worker.plain sent, as Python's own; it comes from a student, so nothing is believed.
+    """What session.plain sent, as Python's own; it comes from a student, so nothing is believed.
 
     Raises
     ------

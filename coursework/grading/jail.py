@@ -24,6 +24,7 @@ INSIDE = {  # what of the grader the sandbox holds, and where
     "worker.py": "/grading/worker.py",
     "session.py": "/grading/session.py",
     "shell.py": "/grading/shell.py",
+    "terminal.py": "/grading/terminal.py",
     "no_psutil.py": "/missing/psutil.py",
 }
 LIBRARY = Path(find_spec("regression_lib").origin).parent  # found, not loaded: it brings PyTorch

@@ -20,8 +20,10 @@ import traceback
 
 import numpy as np
 
+from grading.terminal import last_state
+
 CELL = "cell "  # how the names of code from cells begin, in tracebacks
-LIMIT_OF_ARRAY, LIMIT_OF_RECORD = 4 << 20, 12 << 20
+LIMIT_OF_ARRAY, LIMIT_OF_RECORD, MOST_READ = 4 << 20, 12 << 20, 2 << 20
 LIMIT_OF_PICTURE, MOST_PICTURES = 1 << 20, 4
 LARGEST_INTEGER, DEEPEST, MOST_DIMENSIONS = 4096, 4, 8  # bits, levels, axes
 PROCESSORS = 4  # that a cell sees, so that one worker for each is not too many
@@ -123,8 +125,11 @@ class Output:
         with contextlib.suppress(OSError, ValueError):
             self.stream.flush()
         size = os.fstat(self.file).st_size
-        text = os.pread(self.file, self.limit, 0).decode("utf-8", "replace")
-        return text + (f"\n… {size - self.limit:,} bytes more" if size > self.limit else "")
+        # What a progress bar overwrote is no output; so it is gone before the rest is cut.
+        text = last_state(os.pread(self.file, MOST_READ, 0).decode("utf-8", "replace"))
+        kept = text.encode()[: self.limit].decode("utf-8", "ignore")
+        more = len(text) - len(kept) + max(0, size - MOST_READ)
+        return kept + (f"\n… {more:,} characters more" if more else "")
 
     def keep_picture(self, data):
         """Keep a PNG, as bytes or in base64, unless it was shown already."""

@@ -392,7 +392,12 @@ class TestOutput:
 
     def test_what_is_too_long_is_cut(self, run):
         (record,) = run("print('x' * 10**5)")
-        assert record["text"].endswith("x\n… 34,465 bytes more")
+        assert record["text"].endswith("x\n… 34,465 characters more")
+
+    def test_what_was_overwritten_is_gone_before_the_rest_is_cut(self, run):
+        bar = "import sys\nfor k in range(10**4): sys.stdout.write(f'\\r{k}/10000 ' + '#' * 40)"
+        (record,) = run(f"{bar}\nprint('\\ndone')")
+        assert record["text"] == f"9999/10000 {'#' * 40}\ndone\n"
 
     def test_half_a_surrogate_pair_can_be_printed(self, run):
         (record,) = run("print('\\ud800')")
