@@ -24,7 +24,7 @@ from grading.terminal import last_state
 
 CELL = "cell "  # how the names of code from cells begin, in tracebacks
 LIMIT_OF_ARRAY, LIMIT_OF_RECORD, MOST_READ = 4 << 20, 12 << 20, 2 << 20
-LIMIT_OF_PICTURE, MOST_PICTURES = 1 << 20, 4
+LIMIT_OF_PICTURE, LIMIT_OF_PICTURES, MOST_PICTURES = 1 << 20, 8 << 20, 4
 LARGEST_INTEGER, DEEPEST, MOST_DIMENSIONS = 4096, 4, 8  # bits, levels, axes
 PROCESSORS = 4  # that a cell sees, so that one worker for each is not too many
 PATIENCE = 5  # how many times longer than its processor time a cell may take by the clock
@@ -99,6 +99,7 @@ class Output:
 
     def __init__(self, limit):
         self.limit, self.pictures = limit, []
+        self.pictures_held = 0  # bytes, of all cells together
         # In memory, so that a full disk does not swallow the message about it; and made at the
         # beginning, since the sandbox refuses to make another (see worker.py).
         self.file = os.memfd_create("output") if hasattr(os, "memfd_create") else _nameless()
@@ -134,9 +135,11 @@ class Output:
     def keep_picture(self, data):
         """Keep a PNG, as bytes or in base64, unless it was shown already."""
         text = base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)
-        small = len(text) <= LIMIT_OF_PICTURE * 4 // 3
-        if small and text not in self.pictures and len(self.pictures) < MOST_PICTURES:
+        size = len(text) * 3 // 4
+        fits = size <= LIMIT_OF_PICTURE and self.pictures_held + size <= LIMIT_OF_PICTURES
+        if fits and text not in self.pictures and len(self.pictures) < MOST_PICTURES:
             self.pictures.append(text)
+            self.pictures_held += size
 
     def keep_figures(self, *_how, **_options):
         """What `plt.show()` does, and the end of a cell: show the open figures and close them."""

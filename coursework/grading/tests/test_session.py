@@ -169,6 +169,15 @@ class TestPictures:
         (record,) = run(f"import matplotlib.pyplot as plt\n{each}")
         assert len(record["pictures"]) == 4
 
+    def test_many_large_ones_are_dropped_and_cost_no_points(self, run):
+        noise = "import numpy as np, matplotlib.pyplot as plt\nr = np.random.default_rng(0)\n"
+        noise += "for k in range(4):\n    plt.figure(figsize=(8, 6), dpi=70)\n"
+        noise += "    plt.axes((0, 0, 1, 1)).imshow(r.random((420, 560, 3)))"
+        *records, last = run(*[noise] * 8, answers("x = 1", "x"))
+        kept = sum(len(p) * 3 // 4 for record in records for p in record["pictures"])
+        assert 4 << 20 < kept <= 8 << 20
+        assert last["answers"] == {"x": 1}
+
     def test_a_figure_that_cannot_be_drawn_costs_nothing(self, run):
         bad = "import matplotlib.pyplot as plt\nplt.title('$\\\\frac{$')\nx = 1"
         first, second = run(bad, answers("y = x", "y"))
@@ -382,6 +391,12 @@ def test_an_answer_that_is_plain_arrives(run, kind):
 
 
 class TestOutput:
+    def test_many_prints_hold_no_memory(self, run):
+        count = "import gc\ngc.collect()\nheld = len(gc.get_objects())"
+        again = f"{count.replace('held', 'then')}\nmore = then - held"
+        *_, last = run(count, "for k in range(20_000): print('step', k)", answers(again, "more"))
+        assert last["answers"]["more"] < 5000
+
     def test_loggers_of_earlier_cells_are_heard(self, run):
         *_, record = run("import logging\nlogging.basicConfig()", "logging.warning('here')")
         assert "here" in record["text"]
