@@ -1,6 +1,7 @@
 """Release, collect, grade and report, from the command line: `python -m grading --help`."""
 
 import argparse
+import difflib
 import sys
 import warnings
 from pathlib import Path
@@ -10,7 +11,12 @@ HERE = Path(__file__).resolve().parent.parent
 
 def names(course, wanted):
     """The problem sets that were asked for; all of them by default."""
-    return wanted or sorted(path.parent.name for path in course.root.glob("source/*/*.ipynb"))
+    known = sorted(path.parent.name for path in course.root.glob("source/*/*.ipynb"))
+    if not known:
+        raise FileNotFoundError(f"{course.root} is no course: it has no source/<set>/<set>.ipynb")
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"there is no problem set {unknown[0]!r}; there are {', '.join(known)}")
+    return wanted or known
 
 
 def release_all(course, options):
@@ -97,8 +103,10 @@ def known_students(course, name, students):
     for student in students or ():
         if not course.submitted(student, name).is_dir():
             known = sorted(p.parent.name for p in course.root.glob(f"submitted/*/{name}"))
+            alike = difflib.get_close_matches(student, known, cutoff=0.4) or known[:5]
             raise ValueError(
-                f"{student!r} has handed in nothing for {name}; there are {', '.join(known)}"
+                f"{student!r} has handed in nothing for {name}; of {len(known)} who have, these "
+                f"are alike: {', '.join(alike)}"
             )
     return set(students) if students else None
 

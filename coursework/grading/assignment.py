@@ -16,7 +16,7 @@ import nbformat
 from grading.contract import lint, split
 from grading.submission import LIMIT_OF_NOTEBOOK  # noqa: F401 - until collect.py has its own
 
-MISSING = "raise NotImplementedError('this cell is missing from the notebook that was handed in')"
+MISSING = "its cell is missing from the notebook that was handed in"
 
 
 @dataclass
@@ -74,7 +74,14 @@ class Assignment:
                 code = f"{parts.setup}\n{parts.answers}"
                 cells.append({"id": name, "code": code, "answers": parts.names})
             elif kind == "solution":
-                cells.append({"id": name, "code": submission.code.get(name, MISSING)})
+                cells.append(
+                    {
+                        "id": name,
+                        "code": submission.code.get(
+                            name, f"raise NotImplementedError({MISSING!r})"
+                        ),
+                    }
+                )
             elif kind == "locked":
                 cells.append({"id": name, "code": cell.source, "locked": True})
             cells += _added(submission, name)

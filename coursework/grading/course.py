@@ -134,14 +134,16 @@ class Settings:
     def of(cls, table, names):
         """Checked settings; a key that nobody reads is a mistake."""
         _known(table, {"zone", "limits", "sets"}, "")
-        if (zone := table.get("zone")) is not None and zone not in zoneinfo.available_timezones():
+        if (zone := table.get("zone")) is not None and not _is_zone(zone):
             raise ValueError(f"{SETTINGS}: zone = {zone!r} is no time zone, as 'Europe/Berlin' is")
         _known(table.get("sets", {}), names, "sets")
         for name, about in table.get("sets", {}).items():
-            _known(about, {"limits", "due"}, f"sets.{name}")
+            _known(about, {"limits", "due", "title"}, f"sets.{name}")
             _limits(about.get("limits", {}), f"sets.{name}.limits")
             if not isinstance(about.get("due", datetime.datetime.min), datetime.datetime):
                 raise ValueError(f"{SETTINGS}: sets.{name}.due is no date with a time")
+            if not isinstance(about.get("title", ""), str):
+                raise ValueError(f"{SETTINGS}: sets.{name}.title is no text")
         _limits(table.get("limits", {}), "limits")
         return cls(zone, table.get("limits", {}), table.get("sets", {}))
 
@@ -155,6 +157,10 @@ class Settings:
         both = OF_CHECKS | self.common | self.sets.get(name, {}).get("limits", {})
         return {"seconds": both["check_seconds"], "megabytes": both["check_megabytes"]}
 
+    def title(self, name):
+        """What a problem set is called on the platform, where it is not its own name."""
+        return self.sets.get(name, {}).get("title", name)
+
     def due(self, name):
         """When a problem set is due, in UTC without saying so, as nbgrader has it; or None."""
         when = self.sets.get(name, {}).get("due")
@@ -165,7 +171,13 @@ class Settings:
         return when.astimezone(datetime.UTC).replace(tzinfo=None)  # of this machine, without a zone
 
 
+def _is_zone(zone):
+    return isinstance(zone, str) and zone in zoneinfo.available_timezones()
+
+
 def _known(table, names, where):
+    if not isinstance(table, dict):
+        raise ValueError(f"{SETTINGS}: {where} = {table!r} is no table; write [{where}]")
     for key in table:
         if key not in names:
             place = f"[{where}] " if where else ""

@@ -17,6 +17,9 @@ from grading.marks import marks_of
 from grading.pages import page, plain_page
 
 
+NO_RESPONSE = "No response."  # nbgrader's words for a cell that is as it was handed out
+
+
 def feedback(course, assignment, stencil, students, show=True):
     """Write the pages of those for whom something has changed.
 
@@ -96,6 +99,7 @@ def _about(course, assignment, student, marks):
         "waiting": marks.waiting,
         "notes": [*note.get("notes", []), *origin.get("notes", [])],
         "questions": questions,
+        "comments": {n: words for n, words in marks.comments.items() if words != NO_RESPONSE},
     }
 
 

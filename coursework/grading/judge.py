@@ -9,7 +9,7 @@ import io
 import os
 from dataclasses import asdict, dataclass, field, replace
 
-from grading.assignment import grade_id
+from grading.assignment import MISSING, grade_id
 from grading.bounded import Exceeded, each
 from grading.contract import from_plain, split
 
@@ -125,8 +125,18 @@ def _reason(result):
     for record in result["records"]:
         if isinstance(record.get("broken"), str):
             return f"the sandbox could not run it: {record['broken'][-300:]}"
-    ended = result.get("ended")
-    return f"the submission {ended}" if ended else "the submission ended its own process"
+    ended = result.get("ended") or "ended its own process"
+    begun = [
+        record["start"] for record in result["records"] if isinstance(record.get("start"), str)
+    ]
+    where = begun[-1] if begun else ""
+    return f"the submission {ended}" + (f"; that was in {_place(where)}" if where else "")
+
+
+def _place(name):
+    """A cell in words: the name of ours, or below which of ours a student added it."""
+    above, added, _ = name.rpartition(" + ")
+    return f"a cell that was added below {above or 'nothing'}" if added else name
 
 
 def _latest_error(records, name, kind):
@@ -135,8 +145,7 @@ def _latest_error(records, name, kind):
     for known, record in records.items():
         own = known.startswith(f"{name} + ")
         if (own or (known == name and kind == "solution")) and record.get("error") is not None:
-            where = f"a cell that was added below {name}" if own else name
-            found = f"; before it, {where} ended with {_in_words(record['error'])}"
+            found = f"; before it, {_place(known)} ended with {_in_words(record['error'])}"
     return found
 
 
@@ -205,9 +214,10 @@ def _seconds(value):
 def _in_words(error):
     """The error of a student's cell; it comes from their process, so it may be anything."""
     match error:
-        case {"name": str(name), "message": str(message), **others}:
-            match others.get("lines"):
-                case [*_, str(line)]:
-                    return f"{name[:80]}: {message[:1500]} ({line[:200]})"
+        case {"name": "NotImplementedError", "message": str(message)} if message in ("", MISSING):
+            return message or "NotImplementedError: this is not written yet"
+        case {"name": str(name), "message": str(message), "lines": [*_, str(line)]}:
+            return f"{name[:80]}: {message[:1500]} ({line[:200]})"
+        case {"name": str(name), "message": str(message)}:
             return f"{name[:80]}: {message[:1500]}"
     return "the cell ended with an error"

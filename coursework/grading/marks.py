@@ -20,6 +20,7 @@ class Marks:
     """What one student has got for a problem set."""
 
     questions: dict = field(default_factory=dict)  # by grade id, in the order of the notebook
+    comments: dict = field(default_factory=dict)  # on cells that earn nothing by themselves
     penalty: float = 0.0
     hours_late: float = 0.0
 
@@ -55,6 +56,8 @@ def marks_of(course, assignment):
             marks = found[students[comment.notebook_id]]
             if name in marks.questions:
                 marks.questions[name].comment = comment.comment or ""
+            elif comment.comment:
+                marks.comments[name] = comment.comment
     for marks in found.values():
         known = sorted(marks.questions, key=lambda n: order.index(n) if n in order else len(order))
         marks.questions = {name: marks.questions[name] for name in known}

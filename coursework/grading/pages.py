@@ -109,28 +109,29 @@ def page(notebook, released, about):
         What stood in each cell when it was handed out, by grade id: without hidden tests.
     about : dict
         Title, student, score, max_score, penalty, waiting, notes, and "questions" by grade id: each
-        with points, worth, parts, hint and comment.
+        with points, worth, parts, hint and comment; and "comments" on other cells.
 
     Returns
     -------
     str
     """
-    cells = _within_limits([_cell(c, released, about["questions"]) for c in notebook.cells])
+    cells = _within_limits([_cell(cell, released, about) for cell in notebook.cells])
     return environment().get_template("feedback.html").render(about, cells=cells)
 
 
 def plain_page(notebook, released, about):
     """The same without Markdown, formulas and colours: for words that hold a renderer up."""
-    cells = [_cell(cell, released, about["questions"], plain=True) for cell in notebook.cells]
+    cells = [_cell(cell, released, about, plain=True) for cell in notebook.cells]
     cells = _within_limits(cells)
     return environment().get_template("feedback.html").render(about, cells=cells)
 
 
-def _cell(cell, released, questions, plain=False):
+def _cell(cell, released, about, plain=False):
     """What the template shows of a cell."""
     name = grade_id(cell)
     own, written = name is not None, bool(cell.metadata.get("nbgrader", {}).get("solution"))
-    shown = {"name": name, "added": not own, "question": questions.get(name), "outputs": []}
+    shown = {"name": name, "added": not own, "question": about["questions"].get(name)}
+    shown |= {"comment": about["comments"].get(name, ""), "outputs": []}
     if cell.cell_type != "code":
         pre = Markup(f'<pre class="words">{escape(cell.source)}</pre>')
         trusted = not written and (own or not _is_added(cell))

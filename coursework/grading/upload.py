@@ -87,7 +87,7 @@ def write(course, name, rows, roster=None):
     folder, done = course.root / "reports" / name, Written()
     made = {
         "moodle.csv": _moodle(students, name, roster, done.notes),
-        "canvas.csv": _canvas(students, name, roster, done.notes),
+        "canvas.csv": _canvas(students, course.settings.title(name), roster, done.notes),
         "questions.csv": tables.written(_questions(students)),
     }
     for title, body in made.items():
@@ -198,6 +198,11 @@ def _canvas(students, name, roster, notes):
         possible = [row for row in rows if row[0].strip().casefold() == "points possible"]
         most = _number(possible[0][place]) if possible and place is not None else None
         column = len(header) if place is None else place
+        if place is None:
+            notes.append(
+                f"{template.path.name} has no assignment called {name!r}: canvas.csv would make a new "
+                'one in Canvas. Name yours in grading.toml, as title = "…" of the set'
+            )
         body = _filled(template, column, students, lambda _: most, notes)
         for row, who in zip(body, template.people, strict=True):
             if who is None and place is None and row[0].strip().casefold() == "points possible":

@@ -83,7 +83,7 @@ def test_a_problem_set_that_does_not_exist_is_named_beside_those_that_do(course)
     wrong = grading(course.root, "release", "tinny")
     assert wrong.returncode == 2
     assert "'tinny'" in wrong.stderr
-    assert "['tiny']" in wrong.stderr
+    assert "there are tiny" in wrong.stderr
 
 
 def test_nbgraders_own_autograder_runs_nothing(course, done, tmp_path):

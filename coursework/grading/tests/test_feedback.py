@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+import time
 from html.parser import HTMLParser
 
 import nbformat
@@ -121,10 +122,14 @@ def test_only_news_is_written(course, monkeypatch):
         gradebook.find_grade("why", tiny.NAME, tiny.NAME, "ada").manual_score = 1.5
         comment = gradebook.find_comment("why", tiny.NAME, tiny.NAME, "ada")
         comment.manual_comment = "well <b>said</b>"
+        code = gradebook.find_comment("square", tiny.NAME, tiny.NAME, "ada")
+        code.manual_comment = "a neat square"
         gradebook.db.commit()
     assert make(course, "ada", "bob") == (1, {})
     assert "6.5 of 7 points." in words(page(course, "ada"))
     assert "well &lt;b&gt;said" in page(course, "ada")
+    assert page(course, "ada").count("a neat square") == 1
+    assert "No response" not in page(course, "bob")
     os.remove(course.feedback("bob", tiny.NAME) / f"{tiny.NAME}.html")
     assert make(course, "ada", "bob") == (1, {})
 
@@ -196,11 +201,19 @@ def test_tags_of_students_are_words_and_those_of_instructors_are_tags():
         ("a\nb\x1b[1A\r\x1b[Jc", "c"),
         ("\x1b[99999999999A!", "!"),
         ("\x1b]0;title\x07x", "x"),
+        ("\x1b]0;title\x1b\\x", "x"),
+        ("\x1b]x\x1b]0;title\x07y", "xy"),
         ("x\x1b", "x"),
     ],
 )
 def test_a_terminal_shows_the_last_state(written, shown):
     assert last_state(written) == shown
+
+
+def test_titles_that_never_end_are_read_in_a_moment():
+    begin = time.process_time()
+    assert last_state("\x1b]" * 60_000) == ""
+    assert time.process_time() - begin < 5
 
 
 def test_a_progress_bar_of_an_hour_is_one_line(course, monkeypatch):
