@@ -3,7 +3,7 @@
 import re
 
 TOKENS = re.compile(
-    r"\r?\n|\r|\x08|\x1b\[(?P<count>[0-9;?]*)(?P<what>[@-~])|\x1b\].*?(?:\x07|\x1b\\)|\x1b.?|[^\n\r\x08\x1b]+",
+    r"\r?\n|\r|\x08|\x1b\[(?P<count>[0-9;?]*)(?P<what>[@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.?|[^\n\r\x08\x1b]+",
     re.DOTALL,
 )
 
