@@ -25,6 +25,7 @@ import traceback
 from grading.session import PATIENCE, Session, prepare, say
 
 LIMIT_OF_RESULT, LIMIT_OF_FRAME = 32 << 20, 256 << 20
+MOST_PARTS = 1_000_000  # lists and dicts of all records, each of which takes far more than its text
 DEEPEST = 40  # levels of JSON in a record; an answer has 16 at most
 GRACE = 3  # seconds between asking a cell to stop and stopping its process
 MEGABYTE = 1 << 20
@@ -178,7 +179,15 @@ def _watched(child, receive, job):
             if b"\n" in part:
                 watcher.next_cell()
         reason = watcher.broken_limit(len(said))
-    return {"records": [_parsed(line) for line in said.split(b"\n") if line], "ended": reason}
+    return {"records": list(_records(said)), "ended": reason}
+
+
+def _records(said):
+    """Each record; empty ones as soon as all together would fill the memory of who reads them."""
+    left = MOST_PARTS
+    for line in filter(None, said.split(b"\n")):
+        left -= line.count(b"[") + line.count(b"{")
+        yield _parsed(line) if left >= 0 else {}
 
 
 def _parsed(line):

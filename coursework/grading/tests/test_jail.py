@@ -221,6 +221,13 @@ class TestFrames:
             assert count.read_text() == "x"
             assert jail.run(JOB) == result  # and the jail can be used again
 
+    @pytest.mark.parametrize("part", [b"[]", b"{}"])
+    def test_records_that_fill_the_memory_of_their_readers_are_none(self, part):
+        sound = b'{"id": "a", "seconds": 1}'
+        full = b'{"id": "b", "x": [' + b",".join([part] * worker.MOST_PARTS) + b"]}"
+        said = b"\n".join([sound, full, sound, b""])
+        assert list(worker._records(said)) == [{"id": "a", "seconds": 1}, {}, {}]
+
     def test_a_frame_of_gigabytes_is_not_read(self):
         with pytest.raises(ValueError, match="a frame of 4294967295 bytes"):
             worker.read_frame(io.BytesIO(b"\xff" * 8))
