@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 LIMIT_OF_FILE, LIMIT_OF_NOTEBOOK, LIMIT_OF_PICTURES = 64 << 20, 5 << 20, 20 << 20
-MOST_CELLS = 1000
+MOST_CELLS, MOST_PIECES = 1000, 20  # of a notebook, of one cell that was split
 # Where Markdown would see a tag, an entity, or a link that runs something.
 MARKUP = re.compile(
     r"<(?=[a-z/!?])|&(?=#?\w+;)|\b(?:javascript|vbscript|data)(?=\s*\\?:)", re.IGNORECASE
@@ -91,14 +91,17 @@ class Reader:
     def __init__(self, assignment, released):
         self.kinds, self.released = assignment.kinds, released
         # Some editors drop nbgrader's metadata and keep the ids that Jupyter gives to cells.
+        # Older notebooks have no ids, and there what has none is not all one cell.
         self.ids = {
-            cell.get("id"): cell.metadata.nbgrader.grade_id
+            cell.id: cell.metadata.nbgrader.grade_id
             for cell in assignment.notebook.cells
-            if cell.metadata.get("nbgrader")
+            if cell.metadata.get("nbgrader") and cell.get("id")
         }
         nameless = [cell for cell in assignment.notebook.cells if not cell.metadata.get("nbgrader")]
         self.ours = {cell.source.strip() for cell in nameless}
+        self.texts = {c.id: c.source for c in nameless if c.cell_type != "code" and c.get("id")}
         self.here, self.seen = "", {}
+        self.task = None  # how many cells were added here before a text of ours that has no name
         self.added, self.notes = {}, []
 
     def take(self, cell):
@@ -106,49 +109,65 @@ class Reader:
         name = _grade_id(cell) or self.ids.get(_text(cell.get("id")))
         source, is_code = _source(cell), cell.get("cell_type") == "code"
         if name not in self.kinds:
-            if source.strip() and source.strip() not in self.ours:
-                own = Cell(source, is_code, {} if is_code else _pictures(cell))
-                self.added.setdefault(self.here, []).append(own)
+            own = Cell(source, is_code, {} if is_code else _pictures(cell))
+            self._take_nameless(own, self.texts.get(_text(cell.get("id"))))
         elif name in self.seen:
             self._take_again(name, Cell(source, is_code, _pictures(cell)))
         else:
             self._take_first(name, Cell(source, is_code, _pictures(cell)))
+
+    def _take_nameless(self, own, ours):
+        """A cell that the student added; or a text of ours, in which an answer may stand, too."""
+        known = own.source.strip() in self.ours
+        if not own.is_code and (known or ours is not None):
+            self.task = len(self.added.get(self.here, []))
+            own.source = "" if known else "\n".join(_new_lines(own.source, ours))
+        if own.source.strip() and not known:
+            self.added.setdefault(self.here, []).append(own)
 
     def _take_first(self, name, cell):
         kind, before = self.kinds[name], self.kinds.get(self.here)
         self.seen[name] = cell
         if kind == "solution" and not cell.is_code:
             self.notes.append(f"{name} was turned into text; it is run as code")
-        if kind == "written" and before == "text":
-            self._answer_above(name)
-        self.here = name
+        if kind == "written" and (before == "text" or self.task is not None):
+            self._answer_above(name, 0 if before == "text" else self.task)
+        self.here, self.task = name, None
         if kind in ("text", "locked", "test"):
             self._changed(name, kind, cell)
 
-    def _answer_above(self, name):
+    def _answer_above(self, name, begin):
         """Text below a task and above the cell for its answer was written for that answer."""
         above = self.added.get(self.here, [])
-        self.added[self.here] = [own for own in above if own.is_code]
-        self.added[name] = [own for own in above if not own.is_code]
+        self.added[self.here] = above[:begin] + [own for own in above[begin:] if own.is_code]
+        self.added[name] = [own for own in above[begin:] if not own.is_code]
 
     def _changed(self, name, kind, cell):
         """What was written into a cell of ours: of a text it is an answer, of code a note."""
         ours = self.released.get(name, cell.source)
-        known = {line.strip() for line in ours.splitlines()}
-        new = [line for line in cell.source.splitlines() if line.strip() not in known]
+        new = _new_lines(cell.source, ours)
         if kind == "text" and new:
-            self.added.setdefault(name, []).append(Cell("\n".join(new), False, cell.pictures))
+            self.added.setdefault(self.here, []).append(Cell("\n".join(new), False, cell.pictures))
         elif kind != "text" and cell.source.split() != ours.split():
             self.notes.append(f"{name} was changed; the original counts")
 
     def _take_again(self, name, cell):
         """Half of a cell that was split, or a copy."""
-        kind, first = self.kinds[name], self.seen[name]
-        if kind not in ("solution", "written") or cell.source.strip() == first.source.strip():
+        kind, first = self.kinds[name], self.seen[name].source.strip()
+        stub = self.released.get(name, "")
+        if cell.source.strip() in ("", first):
             return
-        if self.here == name or kind == "written":
+        if kind == "text":
+            self._changed(name, kind, cell)
+        elif kind in ("locked", "test"):
+            if _new_lines(cell.source, stub):
+                self.notes.append(f"{name} stands there twice; the original counts")
+        elif self.here == name or kind == "written":
             self.added.setdefault(name, []).append(Cell(cell.source, kind == "solution"))
             self.added[name][-1].pictures = {} if kind == "solution" else cell.pictures
+        elif first in ("", stub.strip()):
+            self.seen[name] = cell
+            self.notes.append(f"{name} stands there twice; the one that was changed counts")
         else:
             self.notes.append(f"{name} stands there twice; the first one counts")
 
@@ -167,13 +186,22 @@ class Reader:
         return found
 
 
+def _new_lines(source, ours):
+    """Lines that do not stand in a cell of ours."""
+    known = {line.strip() for line in ours.splitlines()}
+    return [line for line in source.splitlines() if line.strip() not in known]
+
+
 def _joined(first, added):
     """A function that was split through its middle is one again; what runs apart stays apart."""
-    if added and added[0].is_code and not (_is_python(first) and _is_python(added[0].source)):
-        both = f"{first.rstrip()}\n{added[0].source}"
-        if _is_python(both):
-            added.pop(0)
-            return both
+    whole, taken = first, 0
+    for count, own in enumerate(added[:MOST_PIECES], 1):
+        if not own.is_code or (_is_python(whole) and _is_python(own.source)):
+            break
+        whole = f"{whole.rstrip()}\n{own.source}"
+        if _is_python(whole):
+            first, taken = whole, count
+    del added[:taken]
     return first
 
 

@@ -80,6 +80,30 @@ class TestCode:
         else:
             assert code_of(found, "square") == ["def square(x):\n    return x * x"]
 
+    def test_a_function_in_three_pieces_is_whole(self, taken):
+        notebook = halves(tiny.answer(), "square", "def square(x):", "    return y * x")
+        middle = copy.deepcopy(tiny.cell(notebook, "square"))
+        middle.source = "    if True:\n        y = x"
+        notebook.cells.insert(place(notebook, "square") + 1, middle)
+        whole = "def square(x):\n    if True:\n        y = x\n    return y * x"
+        assert code_of(taken(notebook), "square") == [whole]
+
+    def test_a_copy_counts_if_the_first_is_as_it_was_handed_out(self, taken, assignment):
+        notebook = tiny.answer(square=tiny.cell(assignment.notebook, "square").source)
+        again = copy.deepcopy(tiny.cell(notebook, "square"))
+        again.source = tiny.SQUARE
+        notebook.cells.append(again)
+        found = taken(notebook)
+        assert code_of(found, "square") == [tiny.SQUARE]
+        assert found.notes == ["square stands there twice; the one that was changed counts"]
+
+    @pytest.mark.parametrize("name", ["start", "square-test"])
+    def test_what_stands_in_a_copy_of_ours_is_noted(self, taken, name):
+        first, last = tiny.cell(tiny.answer(), name).source.split("\n", 1)
+        assert taken(halves(tiny.answer(), name, f"{first}\n{last}", last)).notes == []
+        notebook = halves(tiny.answer(), name, f"{first}\n{last}", "import os")
+        assert taken(notebook).notes == [f"{name} stands there twice; the original counts"]
+
     def test_a_cell_magic_begins_its_own_cell(self, taken):
         notebook = halves(tiny.answer(), "square", tiny.SQUARE, "%%time\nb = 2")
         assert code_of(taken(notebook), "square") == [tiny.SQUARE, "%%time\nb = 2"]
@@ -119,6 +143,17 @@ class TestCode:
             "total is missing",
             "total-test is missing",
         ]
+
+    def test_where_no_cell_has_an_id_none_is_taken_for_another(self, assignment, tmp_path):
+        mine = replace(assignment, notebook=copy.deepcopy(assignment.notebook))
+        notebook = below(tiny.answer(), "square", new_code_cell("b = 2"))
+        for cell in [*mine.notebook.cells, *notebook.cells]:
+            del cell["id"]  # as before nbformat 4.5
+        path = tmp_path / "in.ipynb"
+        path.write_text(json.dumps(notebook))
+        found = read(path, mine)
+        assert code_of(found, "square") == [tiny.SQUARE, "b = 2"]
+        assert found.written["why"].source == "Squares grow, and I say why."
 
     def test_without_nbgraders_metadata_the_ids_of_cells_tell(self, assignment, taken):
         notebook = copy.deepcopy(assignment.notebook)
@@ -161,6 +196,30 @@ class TestAnswers:
         notebook.cells[-2].source += "\nSo."  # into the task itself
         nbformat.write(notebook, path)
         assert read(path, mine, {"why": STUB, "task": "Why?"}).written["why"].source == "So."
+
+    @pytest.mark.parametrize("named", [True, False])
+    @pytest.mark.parametrize("way", ["split", "copied", "written into", "below", "copied below"])
+    def test_in_the_task_or_a_copy_of_it(self, assignment, tmp_path, way, named):
+        task = new_markdown_cell("Why?\n\nSay it.", id="task")
+        task.metadata = tiny.about("task", locked=True) if named else {}
+        mine = replace(assignment, notebook=copy.deepcopy(assignment.notebook))
+        mine.notebook.cells.insert(place(mine.notebook, "why"), task)
+        first, second = copy.deepcopy(task), copy.deepcopy(task)
+        second.source, second.id = "So.", "another"
+        if way == "split":
+            first.source, second.source = "Why?", "Say it.\n\nSo."
+        elif way == "written into":
+            first.source, second.source = "Why?\nSo.\nSay it.", ""
+        elif way == "below":
+            second.metadata = {}
+        notebook = tiny.answer(why=STUB)
+        notebook.cells[-1:-1] = [first] if way == "copied below" else [first, second]
+        notebook.cells += [second] if way == "copied below" else []
+        path = tmp_path / "in.ipynb"
+        path.write_text(json.dumps(notebook))
+        found = read(path, mine, {"why": STUB, "task": task.source})
+        assert "So." in found.written["why"].source
+        assert not [c for cells in found.added.values() for c in cells if "So." in c.source]
 
     def test_in_code_below_it_somebody_is_asked_to_look(self, taken):
         notebook = below(tiny.answer(why=STUB), "why", new_code_cell("print('So.')"))
