@@ -7,6 +7,8 @@ is stopped at any moment starts again: what has its note is left alone, the rest
 import base64
 import contextlib
 import datetime
+import hashlib
+import json
 import logging
 import sys
 
@@ -69,7 +71,7 @@ def _added(submission, name, records):
             cell = nbformat.v4.new_markdown_cell(without_markup(own.source))
             if own.pictures:
                 cell.attachments = own.pictures
-        cell.id = f"{name or 'start'}-added-{number}"[-64:]
+        cell.id = f"{name}-added-{number}"[-64:]  # no grade id is empty, so none is had twice
         yield cell
 
 
@@ -149,21 +151,46 @@ def record(course, assignment, student, notebook, submission, verdicts, person=N
         gradebook.update_or_create_submission(
             assignment.name, student, timestamp=handed_in(course, assignment.name, student)
         )
-        _save_scores(gradebook, assignment.name, student, notebook)
+        before = course.read_note(student, assignment.name).get("answers", {})
+        answers = _answers(submission)
+        same = {name for name, digest in answers.items() if before.get(name) == digest}
+        _save_scores(gradebook, assignment.name, student, notebook, same)
         late = _settle(course, gradebook, assignment.name, student, person)
     note = {"submission": submission.digest, "source": assignment.digest, "notes": submission.notes}
     note["cells"] = {name: verdict.as_dict() for name, verdict in verdicts.items()}
+    note["answers"] = answers
     course.write_note(student, assignment.name, note | {"late": late})
 
 
-def _save_scores(gradebook, name, student, notebook):
-    """nbgrader's own way from the outputs of a notebook to the gradebook."""
+def _answers(submission):
+    """What tells one written answer from another, and all that stands below it, by grade id."""
+    found = {}
+    for name, answer in submission.written.items():
+        parts = [answer, *submission.added.get(name, [])]
+        text = json.dumps([(part.source, part.pictures) for part in parts])
+        found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found
+
+
+def _save_scores(gradebook, name, student, notebook, same):
+    """nbgrader's own way from the outputs of a notebook to the gradebook.
+
+    It asks for a person's eye wherever one has given points. Here it does so only if there is
+    something new to see: another answer, or another outcome of a test.
+    """
+    grades = gradebook.find_submission_notebook(name, name, student).grades
+    read = {grade.name: grade.auto_score for grade in grades if not grade.needs_manual_grade}
     save = SaveAutoGrades(log=LOG)
     save.gradebook = gradebook
     save.notebook_id = save.assignment_id = name
     save.student_id = student
     for number, cell in enumerate(notebook.cells):
         save.preprocess_cell(cell, {}, number)
+    for grade in grades:
+        seen = grade.name in same or grade.auto_score is not None
+        if seen and grade.name in read and read[grade.name] == grade.auto_score:
+            grade.needs_manual_grade = False
+    gradebook.db.flush()
 
 
 def handed_in(course, name, student):

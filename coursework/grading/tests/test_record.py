@@ -1,5 +1,6 @@
 """What is written down: points by hand survive, late days count, files are whole."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ from grading.assignment import Assignment
 from grading.course import Course, write_whole
 from grading.record import SaveAutoGrades, moment
 from grading.release import release
+from nbformat.v4 import new_markdown_cell
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum, parse_utc
 from unboxed import course_at, grade, hand_in, note
@@ -70,6 +72,34 @@ def test_points_comments_and_extra_credit_by_hand_survive(course, monkeypatch):
             comment = gradebook.find_comment("why", tiny.NAME, tiny.NAME, "alice")
             assert comment.manual_comment == "well said"
     assert grade(course, monkeypatch)["graded"] == 0
+
+
+def test_who_has_been_read_is_read_until_there_is_something_new(course, monkeypatch):
+    def read_by_hand(name, points):
+        with Gradebook(course.db_url) as gradebook:
+            grade = of_cell(gradebook, name)
+            grade.manual_score, grade.needs_manual_grade = points, False
+            gradebook.db.commit()
+
+    hand_in(course, "alice", tiny.answer())
+    grade(course, monkeypatch)
+    assert submission(course)[3]
+    read_by_hand("why", 2)
+    read_by_hand("total-test", 1)
+    for answer in (tiny.answer(), tiny.answer(square="# another\n" + tiny.SQUARE)):
+        hand_in(course, "alice", answer)
+        grade(course, monkeypatch, again=True)
+        assert submission(course) == (5, 0, 0, False)
+    hand_in(course, "alice", tiny.answer(total=HALF))
+    grade(course, monkeypatch)
+    assert submission(course)[3], "the test that a person overruled has another outcome"
+    read_by_hand("total-test", 1)
+    for words in ("Other words.", "Other words, and more."):
+        hand_in(course, "alice", tiny.answer(why=words))
+        grade(course, monkeypatch)
+        assert submission(course)[3], "there is another answer to read"
+        read_by_hand("why", 2)
+        read_by_hand("total-test", 1)
 
 
 def test_a_resubmission_gets_its_own_score(course, monkeypatch):
@@ -208,6 +238,18 @@ def test_the_graded_notebook_is_valid_and_keeps_what_the_release_says(course, mo
     assert graded_cell(course, "square").source == tiny.SQUARE
     why = tiny.cell(released, "why")
     assert why.metadata.nbgrader.checksum == compute_checksum(why)
+
+
+def test_no_two_cells_have_one_id(course, monkeypatch):
+    answer = tiny.answer()
+    answer.cells.insert(2, new_markdown_cell("below the cell that is called start"))
+    answer.cells.insert(0, new_markdown_cell("at the top"))
+    hand_in(course, "alice", answer)
+    grade(course, monkeypatch)
+    path = course.graded("alice", tiny.NAME) / f"{tiny.NAME}.ipynb"
+    ids = [cell["id"] for cell in json.loads(path.read_text())["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert sum("-added-" in name for name in ids) == 2
 
 
 def test_half_a_character_stops_nothing(course, monkeypatch):
