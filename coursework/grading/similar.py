@@ -23,10 +23,11 @@ from grading.assignment import Assignment, grade_id
 from grading.course import write_whole
 from grading.pages import environment
 from grading.release import release
-from grading.submission import read
+from grading.submission import NotGraded, read
 
 RUN = 12  # tokens; a shorter run is shared by chance
 LEAST_SHARED, LEAST_RUNS, MOST_PAIRS = 0.5, 20, 60
+MOST_CODE = 200_000  # characters; all runs of all notebooks are in memory at the same time
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
 SILENT |= {tokenize.INDENT, tokenize.DEDENT}
 KNOWN = {*keyword.kwlist, *dir(builtins)}
@@ -80,6 +81,8 @@ def of_submission(path, assignment, released):
         if kind == "solution" and name in found.code:
             cells.append(f"# {name}\n{found.code[name]}")
         cells += [own.source for own in found.added.get(name, []) if own.is_code]
+    if (size := sum(map(len, cells))) > MOST_CODE:
+        raise NotGraded(f"it has {size:,} characters of code; {MOST_CODE:,} are compared")
     return fingerprint(cells)
 
 
@@ -127,6 +130,8 @@ def write(course, name):
     solved = [c for c in assignment.notebook.cells if assignment.kind(c) == "solution"]
     codes = {MODEL: fingerprint([f"# {grade_id(cell)}\n{cell.source}" for cell in solved])}
     light, left, limits = replace(assignment, files={}), {}, course.settings.check_limits(name)
+    # Else each child process would load what this module needs, which takes a second.
+    bounded.CONTEXT.set_forkserver_preload(["grading.warm", "grading.similar"])
     paths = sorted(course.root.glob(f"submitted/*/{name}/{name}.ipynb"))
     for path in tqdm(paths, desc=f"{name}: reading"):
         student = path.parent.parent.name

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 import tiny
 from grading.course import Course
-from grading.similar import MODEL, compare, fingerprint, write
+from grading.similar import MODEL, MOST_CODE, compare, fingerprint, write
 from nbformat.v4 import new_code_cell
 from unboxed import course_at, hand_in
 
@@ -96,3 +96,10 @@ def test_the_model_solution_takes_part(tmp_path):
     hand_in(course, "ada", tiny.answer(square=RENAMED))
     text = write(Course(course.root), tiny.NAME).read_text()
     assert f"in common: {MODEL} and ada" in text
+
+
+def test_what_would_fill_the_memory_is_left_out_and_named(course):
+    hand_in(course, "eve", tiny.answer(square=tiny.SQUARE + "\n" + "a+" * (MOST_CODE // 2) + "a"))
+    page = write(course, tiny.NAME).read_text()
+    assert "eve" in page
+    assert "characters of code; 200,000 are compared" in page
