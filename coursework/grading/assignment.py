@@ -74,14 +74,8 @@ class Assignment:
                 code = f"{parts.setup}\n{parts.answers}"
                 cells.append({"id": name, "code": code, "answers": parts.names})
             elif kind == "solution":
-                cells.append(
-                    {
-                        "id": name,
-                        "code": submission.code.get(
-                            name, f"raise NotImplementedError({MISSING!r})"
-                        ),
-                    }
-                )
+                nothing = f"raise NotImplementedError({MISSING!r})"
+                cells.append({"id": name, "code": submission.code.get(name, nothing)})
             elif kind == "locked":
                 cells.append({"id": name, "code": cell.source, "locked": True})
             cells += _added(submission, name)

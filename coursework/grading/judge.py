@@ -126,10 +126,8 @@ def _reason(result):
         if isinstance(record.get("broken"), str):
             return f"the sandbox could not run it: {record['broken'][-300:]}"
     ended = result.get("ended") or "ended its own process"
-    begun = [
-        record["start"] for record in result["records"] if isinstance(record.get("start"), str)
-    ]
-    where = begun[-1] if begun else ""
+    begun = [record.get("start") for record in result["records"]]
+    where = next((name for name in reversed(begun) if isinstance(name, str)), "")
     return f"the submission {ended}" + (f"; that was in {_place(where)}" if where else "")
 
 

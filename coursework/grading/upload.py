@@ -200,8 +200,8 @@ def _canvas(students, name, roster, notes):
         column = len(header) if place is None else place
         if place is None:
             notes.append(
-                f"{template.path.name} has no assignment called {name!r}: canvas.csv would make a new "
-                'one in Canvas. Name yours in grading.toml, as title = "…" of the set'
+                f"{template.path.name} has no assignment called {name!r}: canvas.csv would make a "
+                'new one in Canvas. Name yours in grading.toml, as title = "…" of the set'
             )
         body = _filled(template, column, students, lambda _: most, notes)
         for row, who in zip(body, template.people, strict=True):
