@@ -111,6 +111,10 @@ class _Writer:
     def __init__(self, course, roster, zone, stamps, done):
         self.course, self.roster, self.zone = course, roster, zone
         self.stamps, self.done = stamps, done
+        self.cells = {
+            path.parent.name: set(handin.GRADE_ID.findall(path.read_bytes()))
+            for path in course.root.glob("source/*/*.ipynb")
+        }
 
     def write(self, name, student, picked):
         """The notebook with its time and its origin, or why there is none."""
@@ -120,13 +124,18 @@ class _Writer:
                 body = picked.file.read(handin.LIMIT_OF_FILE)
             except Unreadable as reason:  # it could be read a moment ago
                 problem = f"{picked.item.name}: {reason}"
-        when, notes = self._when(student, picked.item)
+        if not problem and self._is_of_another(body, name):
+            problem = (
+                f"the notebook of another problem set was handed in ({picked.item.name}); "
+                f"hand in {name}.ipynb"
+            )
+        when, notes, told = self._when(student, picked.item)
         origin = self._origin(student, picked, when, [*picked.notes, *notes])
         folder = self.course.submitted(student, name)
         if problem:
             self._write_problem(folder, name, student, origin | {"problem": problem})
             return
-        self._take(body, origin, folder, name)
+        self._take(body, origin, folder, name, told)
         self.done.taken[name][student] = origin["file"]
 
     def _write_problem(self, folder, name, student, origin):
@@ -141,11 +150,20 @@ class _Writer:
         notes = [*(note for note in before.get("notes", []) if note != reason), reason]
         _write(folder / ORIGIN, before | {"notes": notes})
 
-    def _take(self, body, origin, folder, name):
-        """The notebook and the time of handing in; an unchanged one keeps its time."""
+    def _is_of_another(self, body, name):
+        """Whether a notebook has more cells of another problem set than of this one."""
+        found = set(handin.GRADE_ID.findall(body))
+        shared = {which: len(found & cells) for which, cells in self.cells.items()}
+        return max(shared.values(), default=0) > shared.get(name, 0)
+
+    def _take(self, body, origin, folder, name, told):
+        """The notebook and the time of handing in.
+
+        An unchanged one keeps its time, unless the LMS itself says another.
+        """
         target, stamp = folder / f"{name}.ipynb", folder / STAMP
         if target.is_file() and target.read_bytes() == body:
-            if stamp.is_file():
+            if stamp.is_file() and not told:
                 origin["when"] = stamp.read_text(errors="replace").strip()
             elif origin["when"]:
                 write_whole(stamp, origin["when"])
@@ -174,23 +192,25 @@ class _Writer:
         }
 
     def _when(self, student, item):
-        """When it was handed in, in UTC, as far as that is known; and notes on it."""
+        """When it was handed in, in UTC, if that is known; notes; whether the LMS says it."""
         claim, notes = item.claim, []
         if claim.late:
             notes.append(f"{claim.lms} marks it as late")
         person = self.roster and self.roster.people.get(student)
         told = person.handed_in.get((claim.lms, claim.number)) if person else None
         if claim.when or told:
-            return _text(in_utc(claim.when or told, self.zone)), notes
+            return _text(in_utc(claim.when or told, self.zone)), notes, True
         stamp = self.stamps.get(item.file.path.parent) if not claim.lms else None
         if stamp and not stamp.fault and len(item.file.path.parts) > 1:
             text = _head(stamp)
             if moment(text):
-                return text, notes
+                return text, notes, False
         if claim.dated and item.file.when is not None:
-            return _text(datetime.datetime.fromtimestamp(item.file.when, datetime.UTC)), notes
+            when = datetime.datetime.fromtimestamp(item.file.when, datetime.UTC)
+            return _text(when), notes, False
         where = claim.lms or "the zip"
-        return "", [*notes, f"{where} does not say when it was handed in; it counts as on time"]
+        unsaid = f"{where} does not say when it was handed in; it counts as on time"
+        return "", [*notes, unsaid], False
 
 
 def _head(stamp):

@@ -13,8 +13,10 @@ from grading.source import Found, Unreadable, inside
 
 LIMIT_OF_FILE = 64 << 20  # grading strips outputs before it applies a limit of its own
 SURE = 5 << 20  # a larger notebook is looked at, not parsed: parsed, it takes many times its size
+STUB = b"raise NotImplementedError()"  # as nbgrader hands it out
 NOTEBOOK, DISGUISED = ".ipynb", (".ipynb.txt", ".ipynb.json")
 ASK = "hand in the notebook itself, a file that ends in .ipynb"
+GRADE_ID = re.compile(rb'"grade_id"\s*:\s*"([^"\\]{1,200})"')
 KINDS = {
     "a PDF": ".pdf",
     "a Python script": ".py",
@@ -166,12 +168,27 @@ def _in_order(candidates, name):
             f"{len(right)} files say that they are by this student ({names}), and each student "
             "can name a file so; leave only the right one"
         )
-    return sorted(right or candidates, key=lambda pair: _age(pair[0]), reverse=True), ""
+    if len(right) < 2:
+        return right or candidates, ""
+    right = sorted(right, key=lambda pair: _age(pair[0]), reverse=True)
+    said = f"{len(right)} notebooks were handed in; {right[0][0].name} counts"
+    return [(item, "; ".join(filter(None, [note, said]))) for item, note in right], ""
 
 
 def _age(item):
-    """Newer is larger; the path decides between equals, so that each run takes the same."""
-    return (item.file.when or 0, item.claim.upload, str(item.file.path))
+    """Newer is larger; between equals the one counts in which more is written.
+
+    The path decides last, so that each run takes the same.
+    """
+    return (item.file.when or 0, item.claim.upload, -_unwritten(item.file), str(item.file.path))
+
+
+def _unwritten(file):
+    """How many stubs nobody has filled in; students hand in the blank notebook beside their own."""
+    try:
+        return file.read(LIMIT_OF_FILE).count(STUB)
+    except Unreadable:
+        return LIMIT_OF_FILE
 
 
 def _visible(item):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import stat
 import struct
 import time
@@ -310,6 +311,47 @@ def test_a_broken_file_gives_way_to_a_good_one_of_the_same_hand_in(course, tmp_p
     one(course, tmp_path, {"alice/tiny (1).ipynb": nb(), "alice/tiny.ipynb": b""})
     assert got(course) == nb()
     assert "is empty" in origin(course)["notes"][0]
+
+
+def notebook_of(*names, more=""):
+    cells = [{"metadata": {"nbgrader": {"grade_id": name}}, "source": more} for name in names]
+    return json.dumps({"cells": cells}).encode()
+
+
+def test_a_notebook_of_another_set_under_a_name_of_its_own_replaces_no_good_one(course, tmp_path):
+    for name, cells in ((NAME, ["imports", "a", "b"]), ("other", ["imports", "c", "d"])):
+        path = course.root / "source" / name / f"{name}.ipynb"
+        path.write_bytes(notebook_of(*cells))
+    files = {"Ada_1_assignsubmission_file_/my.ipynb": notebook_of("imports", "a", "b")}
+    collect(course, [NAME], zip_of(tmp_path / "a.zip", files))
+    good = got(course, "Ada")
+    files |= {"Ada_1_assignsubmission_file_/my.ipynb": notebook_of("imports", "c", "d")}
+    files |= {"Bob_2_assignsubmission_file_/my.ipynb": notebook_of("imports")}  # as much of either
+    done = collect(course, [NAME], zip_of(tmp_path / "b.zip", files))
+    assert got(course, "Ada") == good
+    assert "the notebook of another problem set" in done.kept[NAME]["Ada"]
+    assert list(done.taken[NAME]) == ["Bob"]
+
+
+def test_of_two_copies_the_one_counts_in_which_more_is_written(course, tmp_path):
+    blank, solved = notebook_of("a", more="raise NotImplementedError()"), notebook_of("a")
+    for number, (first, second) in enumerate([(blank, solved), (solved, blank)]):
+        place = f"Ada_{number}_assignsubmission_file_"
+        files = {f"{place}/{NAME}.ipynb": first, f"{place}/{NAME} (1).ipynb": second}
+        collect(course, [NAME], zip_of(tmp_path / f"{number}.zip", files))
+        (path,) = course.root.glob(f"submitted/*/{NAME}/{NAME}.ipynb")
+        assert path.read_bytes() == solved
+        notes = json.loads((path.parent / "origin.json").read_text())["notes"]
+        assert any("2 notebooks were handed in; tiny" in note for note in notes)
+        shutil.rmtree(course.root / "submitted")
+
+
+def test_a_time_that_the_lms_says_is_read_anew(course, tmp_path):
+    files = {f"{NAME}_ada_attempt_2026-03-01-12-00-00_{NAME}.ipynb": b'{"cells": []}'}
+    for zone, hour in (("UTC", 12), ("Europe/Berlin", 11)):
+        done = collect(course, [NAME], zip_of(tmp_path / "a.zip", files), zone=zone)
+        assert list(done.taken[NAME]) == ["ada"]
+        assert stamp(course, "ada") == f"2026-03-01 {hour}:00:00 UTC"
 
 
 def test_a_resubmission_replaces_and_an_unchanged_one_keeps_its_time(course, tmp_path):
