@@ -16,7 +16,6 @@ from grading.course import write_whole
 from grading.marks import marks_of
 from grading.pages import page, plain_page
 
-
 NO_RESPONSE = "No response."  # nbgrader's words for a cell that is as it was handed out
 
 
