@@ -27,9 +27,6 @@ PICTURES = ("image/png", "image/jpeg", "image/gif")
 # What outputs may add to a page, which is sent by mail and opened on a telephone.
 MOST_TEXT, MOST_IN_ALL, MOST_OF_PICTURES = 10_000, 200_000, 2_000_000
 
-# As Colab keeps a picture that was pasted into a text; the space is of submission.without_markup.
-IN_TEXT = re.compile(r"\]\(data ?:(image/(?:png|jpeg|gif));base64,([A-Za-z0-9+/=]+)\)")
-
 
 class Renderer(IPythonRenderer):
     """Markdown without HTML, with formulas that need no script and pictures that are at hand."""
@@ -57,15 +54,7 @@ class Renderer(IPythonRenderer):
 
 def markdown(text, pictures=None, own=False):
     """Markdown as HTML; only in a text of the instructor's own are tags what they are."""
-    pictures = dict(pictures or {})
-
-    def kept(found):
-        name = f"in-text-{len(pictures)}"
-        pictures[name] = {found[1]: found[2]}
-        return f"](attachment:{name})"
-
-    text = IN_TEXT.sub(kept, text)
-    renderer = Renderer(escape=not own, allow_harmful_protocols=False, attachments=pictures)
+    renderer = Renderer(escape=not own, allow_harmful_protocols=False, attachments=pictures or {})
     renderer.exclude_anchor_links = True
     return Markup(MarkdownWithMath(renderer=renderer).render(text))
 

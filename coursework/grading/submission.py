@@ -21,6 +21,10 @@ MOST_CELLS, MOST_PIECES = 1000, 20  # of a notebook, of one cell that was split
 MARKUP = re.compile(
     r"<(?=[a-z/!?])|&(?=#?\w+;)|\b(?:javascript|vbscript|data)(?=\s*\\?:)", re.IGNORECASE
 )
+# As Colab keeps a picture that was pasted into a text.
+IN_TEXT = re.compile(
+    r"\]\(data:(?P<kind>image/(?:png|jpeg|gif));base64,(?P<data>[A-Za-z0-9+/=]+)\)"
+)
 PICTURES = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
 ELSEWHERE = "*The answer stands in the cells below.*"
 
@@ -81,7 +85,10 @@ def read(path, assignment, released=None):
     for cell in _cells(path):
         found.take(cell)
     if not found.seen:
-        raise NotGraded(f"none of its cells belongs to {assignment.name}")
+        raise NotGraded(
+            f"none of its cells belongs to {assignment.name}; put your answers into the notebook "
+            "that was handed out"
+        )
     return found.finished(digest_of(path))
 
 
@@ -100,21 +107,24 @@ class Reader:
         nameless = [cell for cell in assignment.notebook.cells if not cell.metadata.get("nbgrader")]
         self.ours = {cell.source.strip() for cell in nameless}
         self.texts = {c.id: c.source for c in nameless if c.cell_type != "code" and c.get("id")}
+        ours = [name for name, kind in self.kinds.items() if kind in ("text", "locked", "test")]
+        # And some keep neither; then the texts that are no student's tell where a cell stands.
+        self.known = {released[name].strip(): name for name in ours if name in released}
         self.here, self.seen = "", {}
         self.task = None  # how many cells were added here before a text of ours that has no name
         self.added, self.notes = {}, []
 
     def take(self, cell):
         """The next cell of the notebook."""
+        own = _own(cell)
         name = _grade_id(cell) or self.ids.get(_text(cell.get("id")))
-        source, is_code = _source(cell), cell.get("cell_type") == "code"
+        name = name or self.known.get(own.source.strip())
         if name not in self.kinds:
-            own = Cell(source, is_code, {} if is_code else _pictures(cell))
             self._take_nameless(own, self.texts.get(_text(cell.get("id"))))
         elif name in self.seen:
-            self._take_again(name, Cell(source, is_code, _pictures(cell)))
+            self._take_again(name, own)
         else:
-            self._take_first(name, Cell(source, is_code, _pictures(cell)))
+            self._take_first(name, own)
 
     def _take_nameless(self, own, ours):
         """A cell that the student added; or a text of ours, in which an answer may stand, too."""
@@ -130,6 +140,8 @@ class Reader:
         self.seen[name] = cell
         if kind == "solution" and not cell.is_code:
             self.notes.append(f"{name} was turned into text; it is run as code")
+        if kind == "written" and cell.is_code:
+            cell.source = f"```python\n{cell.source}\n```"
         if kind == "written" and (before == "text" or self.task is not None):
             self._answer_above(name, 0 if before == "text" else self.task)
         self.here, self.task = name, None
@@ -148,8 +160,8 @@ class Reader:
         new = _new_lines(cell.source, ours)
         if kind == "text" and new:
             self.added.setdefault(self.here, []).append(Cell("\n".join(new), False, cell.pictures))
-        elif kind != "text" and cell.source.split() != ours.split():
-            self.notes.append(f"{name} was changed; the original counts")
+        elif kind == "locked" and cell.source.split() != ours.split():
+            self.notes.append(f"{name} is not as it was handed out; the original was run")
 
     def _take_again(self, name, cell):
         """Half of a cell that was split, or a copy."""
@@ -174,10 +186,15 @@ class Reader:
     def finished(self, digest):
         """The submission, with halves joined and answers gathered."""
         found = Submission(added=self.added, notes=self.notes, digest=digest)
+        above = ""
         for name, kind in self.kinds.items():
             cell = self.seen.get(name)
             if cell is None and kind != "text":
                 found.notes.append(f"{name} is missing")
+            if cell is None and kind == "written" and self.kinds.get(above) == "text":
+                self.here = above
+                self._answer_above(name, 0)
+            above = name
             if kind == "solution" and cell is not None:
                 found.code[name] = _joined(cell.source, self.added.get(name, []))
             elif kind == "written":
@@ -250,7 +267,7 @@ def _cells(path):
     if len(cells) > MOST_CELLS:
         raise NotGraded(f"it has {len(cells):,} cells; {MOST_CELLS:,} are allowed")
     cells = [cell for cell in cells if isinstance(cell, dict)]
-    if sum(len(_source(cell)) for cell in cells) > LIMIT_OF_NOTEBOOK:
+    if sum(len(IN_TEXT.sub("", _source(cell))) for cell in cells) > LIMIT_OF_NOTEBOOK:
         raise NotGraded(f"its text without outputs is larger than {LIMIT_OF_NOTEBOOK >> 20} MB")
     return cells
 
@@ -273,18 +290,33 @@ def _source(cell):
     return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
 
 
-def _pictures(cell):
-    """Pictures that were pasted into a text, if they are any; each under a harmless name."""
-    found, left = {}, LIMIT_OF_PICTURES
-    attachments = cell.get("attachments")
+def _own(cell):
+    """A cell as a student wrote it, with the pictures that were pasted into it, if they are any."""
+    source = _source(cell)
+    if cell.get("cell_type") == "code":
+        return Cell(source)
+    attachments, given = cell.get("attachments"), {}
     for name, data in attachments.items() if isinstance(attachments, dict) else ():
-        for kind, begin in PICTURES.items():
-            text = data.get(kind) if isinstance(data, dict) else None
-            with contextlib.suppress(ValueError, TypeError):
-                body = base64.b64decode("".join(text), validate=True)
-                if body.startswith(begin) and len(body) <= left:
-                    left -= len(body)
-                    found[name] = {kind: base64.b64encode(body).decode()}
+        for kind in PICTURES.keys() & (data if isinstance(data, dict) else {}).keys():
+            given[name] = kind, data[kind]
+
+    def apart(found):
+        name = f"in-text-{len(given)}"
+        given[name] = found["kind"], found["data"]
+        return f"](attachment:{name})"
+
+    return Cell(IN_TEXT.sub(apart, source), False, _pictures(given))
+
+
+def _pictures(given):
+    """Those that are what they say, as nbformat keeps them, up to a limit."""
+    found, left = {}, LIMIT_OF_PICTURES
+    for name, (kind, text) in given.items():
+        with contextlib.suppress(ValueError, TypeError):
+            body = base64.b64decode("".join(text), validate=True)
+            if body.startswith(PICTURES[kind]) and len(body) <= left:
+                left -= len(body)
+                found[name] = {kind: base64.b64encode(body).decode()}
     return found
 
 

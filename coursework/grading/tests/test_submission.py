@@ -139,7 +139,7 @@ class TestCode:
         tiny.cell(notebook, "square-test").source += "  \n"  # an editor's spaces
         notebook.cells = [c for c in notebook.cells if tiny.name(c) not in ("total", "total-test")]
         assert sorted(taken(notebook).notes) == [
-            "start was changed; the original counts",
+            "start is not as it was handed out; the original was run",
             "total is missing",
             "total-test is missing",
         ]
@@ -154,6 +154,25 @@ class TestCode:
         found = read(path, mine)
         assert code_of(found, "square") == [tiny.SQUARE, "b = 2"]
         assert found.written["why"].source == "Squares grow, and I say why."
+
+    def test_without_metadata_and_ids_the_texts_of_ours_tell(self, assignment, taken):
+        """The student retyped the notebook, or an editor kept nothing but the cells."""
+        notebook = tiny.answer(why="Since they do.")
+        for cell in notebook.cells:
+            cell.metadata.pop("nbgrader", None)
+            cell.id = f"x{id(cell)}"
+        found = taken(notebook)
+        assert [c.source for c in found.added["start"]] == [tiny.SQUARE]
+        assert [c.source for c in found.added["square-test"]] == [tiny.TOTAL]
+        assert "Since they do." in [c.source for c in found.added["total-test"]]
+        mine = replace(assignment, notebook=copy.deepcopy(assignment.notebook))
+        task = new_markdown_cell("Say why, in words.", metadata=tiny.about("task", locked=True))
+        mine.notebook.cells.insert(place(mine.notebook, "why"), task)
+        notebook.cells.insert(-1, new_markdown_cell("Say why, in words."))
+        path = mine.folder / "in.ipynb"
+        path.write_text(json.dumps(notebook))
+        released = {tiny.name(c): c.source for c in mine.notebook.cells if tiny.name(c)}
+        assert read(path, mine, released | {"why": STUB}).written["why"].source == "Since they do."
 
     def test_without_nbgraders_metadata_the_ids_of_cells_tell(self, assignment, taken):
         notebook = copy.deepcopy(assignment.notebook)
@@ -239,6 +258,20 @@ class TestAnswers:
         found = self.answer(taken, below(notebook, "why", more))
         assert found.source == "![a](attachment:a.png)\n\n![a](attachment:1-a.png)"
         assert set(found.pictures) == {"a.png", "1-a.png"}
+
+    def test_pictures_in_the_text_as_colab_has_them(self, taken):
+        words = f"![a](data:image/png;base64,{PNG}) ![b](data:image/png;base64,AAAA)"
+        found = self.answer(taken, tiny.answer(why=words))
+        assert found.source == "![a](attachment:in-text-0) ![b](attachment:in-text-1)"
+        assert found.pictures == {"in-text-0": {"image/png": PNG}}
+        large = base64.b64encode(base64.b64decode(PNG) + bytes(6 << 20)).decode()
+        photograph = tiny.answer(why=f"![a](data:image/png;base64,{large})")
+        assert len(self.answer(taken, photograph).pictures) == 1
+
+    def test_an_answer_that_was_turned_into_code_is_shown_as_code(self, taken):
+        notebook = json.loads(nbformat.writes(tiny.answer(why="# So.")))
+        notebook["cells"][-1]["cell_type"] = "code"
+        assert self.answer(taken, notebook).source == "```python\n# So.\n```"
 
     @pytest.mark.parametrize(
         "attachments",
