@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -37,7 +38,16 @@ def warm_up():
     here, known = str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")
     if here not in known.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
-    forkserver.ensure_running()
+    try:
+        forkserver.ensure_running()
+    except OSError as error:
+        if "path too long" not in str(error):
+            raise
+        folder = tempfile.gettempdir()
+        raise RuntimeError(
+            f"The folder for temporary files has too long a name for a socket in it ({folder}); "
+            "name another, as in: TMPDIR=/tmp make grade"
+        ) from error
 
 
 def each(function, *arguments, seconds=60, megabytes=1500):

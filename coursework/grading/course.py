@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nbgrader.api import Gradebook
+from sqlalchemy.engine import URL
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -44,7 +45,7 @@ class Course:
 
     @property
     def db_url(self):
-        return f"sqlite:///{self.root / 'gradebook.db'}"
+        return _sqlite(self.root / "gradebook.db")
 
     def make_gradebook(self):
         """An empty gradebook, if there is none; to make one takes a second, and may be stopped."""
@@ -53,7 +54,7 @@ class Course:
             return
         fresh = path.with_name(f".gradebook.{os.getpid()}")
         try:
-            Gradebook(f"sqlite:///{fresh}").close()
+            Gradebook(_sqlite(fresh)).close()
             os.replace(fresh, path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -113,6 +114,11 @@ class Course:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} cannot be read: {error}") from None
         return Settings.of(table, {p.parent.name for p in self.root.glob("source/*/*.ipynb")})
+
+
+def _sqlite(path):
+    """The address of a database; in it a path's "%" and "?" would mean something else."""
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
 def _read_json(path):

@@ -1,8 +1,10 @@
 """Limits on what a call may take; and judging and showing within them, whatever is handed in."""
 
 import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from grading.contract import split
 from grading.judge import BadCheck, judge, prove
 from grading.session import plain
 from grading.submission import NotGraded
+
+COURSEWORK = Path(__file__).resolve().parents[2]
 
 
 def loop():
@@ -239,3 +243,17 @@ def test_a_locked_cell_is_plain_python(made):
     from grading.contract import lint
 
     assert "start: a locked cell is plain Python" in lint(assignment.notebook)[0]
+
+
+def test_a_folder_whose_name_is_too_long_for_a_socket_is_named(tmp_path):
+    folder = tmp_path / ("long-" * 20)
+    folder.mkdir()
+    code = "from grading import bounded; bounded.warm_up()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(COURSEWORK)},
+        capture_output=True,
+        text=True,
+    )
+    assert "RuntimeError: The folder for temporary files has too long a name" in done.stderr
+    assert "TMPDIR=/tmp make grade" in done.stderr

@@ -188,6 +188,14 @@ def test_a_set_with_a_mistake_grades_nobody(course, monkeypatch):
     assert note_or_none(course, "ada") is None
 
 
+@pytest.mark.parametrize("name", ["a b", "100%25 #1", "what? a=b", "课程"])
+def test_a_folder_may_be_called_as_it_likes(tmp_path, monkeypatch, name):
+    course = course_at(tmp_path / name)
+    hand_in(course, "ada", tiny.answer())
+    assert grade(course, monkeypatch)["graded"] == 1
+    assert (course.root / "gradebook.db").is_file()
+
+
 def test_the_working_folder_stays(course, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     hand_in(course, "ada", tiny.answer())
