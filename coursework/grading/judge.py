@@ -215,7 +215,8 @@ def _in_words(error):
         case {"name": "NotImplementedError", "message": str(message)} if message in ("", MISSING):
             return message or "NotImplementedError: this is not written yet"
         case {"name": str(name), "message": str(message), "lines": [*_, str(line)]}:
-            return f"{name[:80]}: {message[:1500]} ({line[:200]})"
+            place = line[:200].removesuffix(", in <module>")
+            return f"{name[:80]}: {message[:1500]} ({place})"
         case {"name": str(name), "message": str(message)}:
             return f"{name[:80]}: {message[:1500]}"
     return "the cell ended with an error"

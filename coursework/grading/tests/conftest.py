@@ -9,8 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import tiny
-from grading.jail import NoSandbox, refuse_where_it_cannot_work
 from grading.course import Course
+from grading.jail import NoSandbox, refuse_where_it_cannot_work
 
 
 @pytest.fixture(scope="session")

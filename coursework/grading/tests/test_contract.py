@@ -12,8 +12,8 @@ from grading.assignment import Assignment
 from grading.contract import LIMIT_OF_ANSWERS, from_plain, lint, split
 from grading.judge import BadCheck, judge
 from grading.record import graded_notebook
-from grading.submission import Submission, without_markup
 from grading.session import plain
+from grading.submission import Submission, without_markup
 from nbconvert.filters import markdown2html
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import tiny
-from grading.jail import Cgroup
 from grading import bounded, judge
 from grading.course import Course
+from grading.jail import Cgroup
 from grading.release import release
 from nbgrader.api import Gradebook
 from sqlalchemy import event
