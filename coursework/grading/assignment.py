@@ -14,7 +14,6 @@ from pathlib import Path
 import nbformat
 
 from grading.contract import lint, split
-from grading.submission import LIMIT_OF_NOTEBOOK  # noqa: F401 - until collect.py has its own
 
 MISSING = "its cell is missing from the notebook that was handed in"
 

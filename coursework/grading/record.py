@@ -18,7 +18,7 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from nbgrader.utils import parse_utc
 
 from grading.assignment import added_id, grade_id
-from grading.course import Course, write_whole  # noqa: F401 - Course until all import from there
+from grading.course import write_whole
 from grading.judge import records_of
 from grading.submission import without_markup
 from grading.terminal import last_state
