@@ -68,31 +68,28 @@ def grade(course, name, *, again=False, only=None, roster=None, show=True, **whe
     Returns
     -------
     dict
-        How many were graded and how many rejected, and the seconds that it took.
+        How many were graded and how many rejected, and the seconds.
 
     Raises
     ------
     NoSandbox, BadCheck
-        If there is no sandbox that keeps its promises, or the problem set has a mistake. Nothing
-        was graded then.
+        If no sandbox keeps its promises, or the problem set has a mistake. Nothing was graded.
     """
     assignment, begin = Assignment.load(course.root, name), time.perf_counter()
     people = roster.people if roster else {}
-    stencil = release(course, name)
+    desk = Desk(assignment, release(course, name), course.settings.check_limits(name))
     todo = waiting(course, assignment, again, only)
     counts = {"graded": 0, "rejected": 0}
     where["limits"] = course.settings.limits(name) | (where.get("limits") or {})
     if todo:
         bounded.warm_up()
-    with runners(course, len(todo), **where) as places:
-        if todo:
-            prove_checks(assignment)
-        desk = Desk(assignment, stencil, course.settings.check_limits(name))
-        bar = tqdm(outcomes(todo, desk, places), total=len(todo), desc=name, disable=not show)
-        for student, outcome in bar:
-            bar.set_postfix_str(student)
-            graded = _written(course, desk, student, outcome, people.get(student))
-            counts["graded" if graded else "rejected"] += 1
+        with runners(course, len(todo), **where) as places:
+            prove_checks(assignment, **desk.limits)
+            bar = tqdm(outcomes(todo, desk, places), total=len(todo), desc=name, disable=not show)
+            for student, outcome in bar:
+                bar.set_postfix_str(student)
+                graded = _written(course, desk, student, outcome, people.get(student))
+                counts["graded" if graded else "rejected"] += 1
     _settle_all(course, assignment, people, only)
     return counts | {"seconds": time.perf_counter() - begin}
 
