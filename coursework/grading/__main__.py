@@ -160,19 +160,34 @@ def parsed(arguments):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
-    options = parsed(arguments)
+def _done(options):
+    """Do what was asked for, alone in the course."""
+    from sqlalchemy.exc import OperationalError
+
     from grading.course import Course
 
-    warnings.filterwarnings("ignore", module="nbgrader")  # of its way with SQLAlchemy
     commands = {"release": release_all, "grade": grade_all}
     commands |= {"forget": forget_all, "similar": compare_all}
+    course = Course(options.course)
     try:
-        return commands[options.command](Course(options.course), options)
+        with course.alone():
+            return commands[options.command](course, options)
+    except OperationalError as error:
+        raise RuntimeError(
+            f"The gradebook could not be used: {error.orig}. Is another program writing to "
+            "gradebook.db? What is graded is kept; the same command goes on with the rest."
+        ) from error
+
+
+def main(arguments=None):
+    options = parsed(arguments)
+    warnings.filterwarnings("ignore", module="nbgrader")  # of its way with SQLAlchemy
+    try:
+        return _done(options)
     except KeyboardInterrupt:
         print("\nStopped. What is graded is kept; the same command goes on with the rest.")
         return 130
-    except (RuntimeError, FileNotFoundError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -47,6 +47,24 @@ class Course:
     def db_url(self):
         return _sqlite(self.root / "gradebook.db")
 
+    @contextlib.contextmanager
+    def alone(self):
+        """Keep other graders out, who would write the same rows; the system ends it with us.
+
+        Raises
+        ------
+        RuntimeError
+            If another is at work in this course.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(ImportError, FileNotFoundError):  # Windows; no such course
+                import fcntl
+
+                folder = os.open(self.root, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                _lock(fcntl, folder, self.root)
+            yield
+
     def make_gradebook(self):
         """An empty gradebook, if there is none; to make one takes a second, and may be stopped."""
         path = self.root / "gradebook.db"
@@ -114,6 +132,17 @@ class Course:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} cannot be read: {error}") from None
         return Settings.of(table, {p.parent.name for p in self.root.glob("source/*/*.ipynb")})
+
+
+def _lock(fcntl, folder, path):
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(
+            f"Another command is at work in {path}; wait until it has ended, and try again."
+        ) from None
+    except OSError:  # a file system without locks
+        pass
 
 
 def _sqlite(path):

@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 
 from grading.assignment import MISSING, grade_id
-from grading.bounded import Exceeded, each
+from grading.bounded import Exceeded, Failed, each
 from grading.contract import from_plain, split
 
 LONGEST = 4000  # characters of what a check says; an answer may stand in it
@@ -95,10 +95,18 @@ def _cut(value, depth=0):
     return [_cut(item, depth + 1) for item in value]
 
 
-def prove(assignment):
+def prove(assignment, **limits):
     """Raise `BadCheck` if a part of the instructor's does not run, before anybody is graded."""
-    for _ in each(judged, replace(assignment, files={}), {"records": []}, set(), True):
-        pass
+    light = replace(assignment, files={})
+    try:
+        for _ in each(judged, light, {"records": []}, set(), True, **limits):
+            pass
+    except (Exceeded, Failed) as reason:
+        raise BadCheck(
+            f"{assignment.name}: its locked cells and the set-up of its tests do not run by "
+            f"themselves: {reason}; what they may take stands in grading.toml (check_seconds, "
+            "check_megabytes)"
+        ) from None
 
 
 def judged(assignment, result, known, dry=False):

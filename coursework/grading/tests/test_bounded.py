@@ -257,3 +257,10 @@ def test_a_folder_whose_name_is_too_long_for_a_socket_is_named(tmp_path):
     )
     assert "RuntimeError: The folder for temporary files has too long a name" in done.stderr
     assert "TMPDIR=/tmp make grade" in done.stderr
+
+
+def test_a_set_that_takes_too_long_by_itself_is_named(made):
+    assignment = made()
+    tiny.cell(assignment.notebook, "start").source = "while True: pass"
+    with pytest.raises(BadCheck, match="do not run by themselves: it took longer than 1 s"):
+        prove(assignment, seconds=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from grading.course import Course
 
 COURSEWORK = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -99,3 +100,21 @@ def test_nbgraders_own_autograder_runs_nothing(course, done, tmp_path):
     assert refused.returncode != 0
     assert "make grade" in refused.stderr
     assert not trace.exists()
+
+
+def test_two_at_once_would_write_the_same_rows(course, tmp_path):
+    with Course(course.root).alone():
+        done = grading(course.root, "similar")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Another command is at work in ")
+    with Course(tmp_path / "none").alone(), Course(course.root).alone():
+        pass
+
+
+def test_a_gradebook_that_cannot_be_used_is_one_line(tmp_path):
+    tiny.write_source(tmp_path)
+    (tmp_path / "gradebook.db").mkdir()
+    done = grading(tmp_path, "release")
+    assert done.returncode == 2
+    assert "The gradebook could not be used: unable to open database file" in done.stderr
+    assert "Traceback" not in done.stderr
