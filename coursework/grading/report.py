@@ -139,7 +139,8 @@ def _questions(assignment, notes):
             continue
         name, worth = cell.metadata.nbgrader.grade_id, cell.metadata.nbgrader.points
         found = [note["cells"][name] for note in notes.values() if name in note.get("cells", {})]
-        solved = sum(verdict["points"] == worth for verdict in found)
+        # Points of parts add up to all of them, but for a rounding: 0.1 + 0.2 is not 0.3.
+        solved = sum(math.isclose(verdict["points"], worth) for verdict in found)
         hints = Counter(verdict["hint"] for verdict in found if verdict["hint"])
         lines.append((name, solved, len(found), max(hints, key=hints.get)[:160] if hints else ""))
     return lines

@@ -116,6 +116,15 @@ def test_the_success_of_each_question_and_its_most_frequent_hint(page):
     assert "the sum of the file is 6" in second[3]
 
 
+def test_who_got_all_parts_has_solved_the_question(assignment):
+    added_up = 0.0
+    for _ in range(20):
+        added_up += 0.1
+    note = {"cells": {"square-test": {"points": added_up, "hint": "", "said": ""}}}
+    assert added_up != 2
+    assert report._questions(assignment, {"ada": note})[0][:3] == ("square-test", 1, 1)
+
+
 def test_summary_slowest_late_and_lost(page):
     assert "8 of 10 graded; mean 1.4 of 7 points; 7 wait for points by hand." in page
     assert section(page, "Slowest") == [
