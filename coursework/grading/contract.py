@@ -142,6 +142,8 @@ def lint(notebook):
         if (name := about.get("grade_id")) in seen:
             wrong.append(f"{name}: there are two cells of this name")
         seen.add(name)
+        if about.get("task"):
+            wrong.append(f"{name}: nbgrader's tasks are not graded here; make it a written answer")
         if cell.cell_type == "code" and about.get("grade") and not about.get("solution"):
             wrong += [f"{name}: {words}" for words in _wrong(cell.source, about)]
         elif cell.cell_type == "code" and not about.get("solution"):

@@ -79,6 +79,7 @@ def test_lint_names_each_mistake():
     assert "invalid syntax" in wrong(source="# --- answers\na = 1\n# --- check\na b")[0]
     assert "invalid syntax" in wrong(source="# --- answers\na b\n# --- check")[0]
     assert "no points" in wrong(about={"points": 0})[0]
+    assert "tasks are not graded here" in wrong(about={"task": True})[0]
     assert wrong(about={"grade_id": "total-test"}) == [
         "total-test: there are two cells of this name"
     ]
