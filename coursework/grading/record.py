@@ -24,6 +24,7 @@ from grading.submission import without_markup
 from grading.terminal import last_state
 
 LOG = logging.getLogger("grading")
+ELSEWHERE = "\n# The answer stands in the cells below."
 LIMIT_OF_PICTURE, MOST_PICTURES, LIMIT_OF_TEXT = 1 << 20, 8, 1 << 17
 
 
@@ -42,6 +43,9 @@ def graded_notebook(assignment, release, submission, result, verdicts):
         fresh = nbformat.from_dict(dict(cell, metadata=own.get(name, cell).metadata))
         if kind == "solution":
             fresh.source = submission.code.get(name, "")
+            # Code that a person grades, too, is worth 0 unread if it is as it was handed out.
+            if submission.added.get(name) and fresh.source == own[name].source:
+                fresh.source += ELSEWHERE
         elif kind == "written":
             _answer(fresh, submission.written.get(name), own[name].source)
         if cell.cell_type == "code":

@@ -12,7 +12,7 @@ from grading.assignment import Assignment
 from grading.course import Course, write_whole
 from grading.record import SaveAutoGrades, moment
 from grading.release import release
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum, parse_utc
 from unboxed import course_at, grade, hand_in, note
@@ -202,6 +202,22 @@ def test_an_answer_that_nobody_gave_is_worth_nothing(course, monkeypatch, answer
         assert of_cell(gradebook, "why").auto_score == 0
         comment = gradebook.find_comment("why", tiny.NAME, tiny.NAME, "alice")
         assert comment.comment == "No response."
+
+
+def test_code_that_a_person_grades_is_read_if_the_answer_stands_below(tmp_path, monkeypatch):
+    course, source = course_at(tmp_path), tiny.source()
+    tiny.cell(source, "square").metadata["nbgrader"].update(grade=True, points=1)
+    nbformat.write(source, course.root / "source" / tiny.NAME / f"{tiny.NAME}.ipynb")
+    stub = tiny.cell(release(course, tiny.NAME), "square").source
+    for student, added in (("nobody", []), ("alice", [new_code_cell(tiny.SQUARE)])):
+        answer = tiny.answer(square=stub)
+        answer.cells[3:3] = added
+        hand_in(course, student, answer)
+    assert grade(course, monkeypatch)["graded"] == 2
+    with Gradebook(course.db_url) as gradebook:
+        for student, waits in (("nobody", False), ("alice", True)):
+            found = gradebook.find_grade("square", tiny.NAME, tiny.NAME, student)
+            assert bool(found.needs_manual_grade) is waits
 
 
 def test_an_answer_with_html_in_its_stub_is_still_known(course, monkeypatch):
