@@ -386,21 +386,23 @@ def test_a_reason_gives_way_to_a_notebook(course, tmp_path):
     assert got(course, "Alice-Doe") == nb()
 
 
-def test_stopped_between_stamp_and_notebook_the_next_one_mends_it(course, tmp_path, monkeypatch):
+@pytest.mark.parametrize("steps", range(3))
+def test_stopped_at_any_step_the_next_one_mends_it(course, tmp_path, monkeypatch, steps):
+    """Above all between the notebook and its time: the old time would stay for ever."""
     one(course, tmp_path, {"alice/tiny.ipynb": nb()})
     again = zip_of(tmp_path / "b.zip", {"alice/tiny.ipynb": nb("two")}, (2026, 3, 9, 9, 0, 0))
-    replace = os.replace
+    replace, done = os.replace, []
 
     def stop(source, target):
-        if str(target).endswith(".ipynb"):
+        if len(done) == steps:
             raise KeyboardInterrupt
+        done.append(target)
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
         collect(course, [NAME], again)
     monkeypatch.undo()
-    assert got(course) == nb()
     collect(course, [NAME], again)
     assert got(course) == nb("two")
     assert stamp(course).startswith("2026-03-09")
