@@ -6,7 +6,7 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PEERS := .venv-bench
 COURSE ?= coursework
-GRADING = PYTHONPATH=coursework $(BIN)/python -m grading --course $(COURSE)
+GRADING = PYTHONPATH=coursework $(BIN)/python -P -m grading --course $(COURSE)
 
 .PHONY: help book pdf serve test quick lab notebooks release grade similar forget accuracy speed
 .PHONY: grading-speed
