@@ -183,11 +183,13 @@ def _watched(child, receive, job):
 
 
 def _records(said):
-    """Each record; empty ones as soon as all together would fill the memory of who reads them."""
+    """Each record; an empty one in place of what would fill the memory of who reads them all."""
     left = MOST_PARTS
     for line in filter(None, said.split(b"\n")):
-        left -= line.count(b"[") + line.count(b"{")
-        yield _parsed(line) if left >= 0 else {}
+        parts = line.count(b"[") + line.count(b"{")
+        record = _parsed(line) if parts <= left else {}
+        left -= parts if record else 0
+        yield record
 
 
 def _parsed(line):

@@ -103,7 +103,7 @@ NOTEBOOKS = {
         ["from tqdm.notebook import tqdm, trange\nx = [k for k in tqdm(range(3))]", "x"],
         "[0, 1, 2]\n",
     ),
-    "progress as it was written": (["print('1%\\r2%\\r3%')"], "1%\r2%\r3%\n"),
+    "progress, its last state": (["print('1%\\r2%\\r3%')"], "3%\n"),
     "automagic": (["pwd"], "'/tmp/work'\n"),
     "%%html": (["%%html\n<b>bold</b>", "'on'"], "'on'\n"),
     "%%javascript": (["%%javascript\nalert(1)", "'on'"], "'on'\n"),
