@@ -4,7 +4,6 @@ import errno
 import os
 import queue
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -59,23 +58,22 @@ def grade(course, name, *, again=False, only=None, roster=None, show=True, **whe
     only : collection of str, optional
         Students; everybody by default.
     roster : Roster, optional
-        Who has an extension.
     show : bool
-        A bar with counts and the time left.
+        A bar.
     **where
         How the code is run, see `runners`.
 
     Returns
     -------
     dict
-        How many were graded and how many rejected, and the seconds.
+        How many were graded and how many rejected.
 
     Raises
     ------
     NoSandbox, BadCheck
         If no sandbox keeps its promises, or the problem set has a mistake. Nothing was graded.
     """
-    assignment, begin = Assignment.load(course.root, name), time.perf_counter()
+    assignment = Assignment.load(course.root, name)
     people = roster.people if roster else {}
     desk = Desk(assignment, release(course, name), course.settings.check_limits(name))
     todo = waiting(course, assignment, again, only)
@@ -91,7 +89,7 @@ def grade(course, name, *, again=False, only=None, roster=None, show=True, **whe
                 graded = _written(course, desk, student, outcome, people.get(student))
                 counts["graded" if graded else "rejected"] += 1
     _settle_all(course, assignment, people, only)
-    return counts | {"seconds": time.perf_counter() - begin}
+    return counts
 
 
 def _written(course, desk, student, outcome, person):
