@@ -38,7 +38,7 @@ def as_matrix(
     values: Table,
     what: str,
     columns: int | Sequence[str] | None = None,
-    dtype: DTypeLike = np.float64,
+    dtype: DTypeLike | None = np.float64,
     *,
     copy: bool = True,
 ) -> np.ndarray:
@@ -54,8 +54,8 @@ def as_matrix(
     columns : int or tuple of str, optional
         How many columns it must have, or their names in order. Names are compared where the
         table has some; otherwise only their number.
-    dtype : numpy dtype
-        Of the result.
+    dtype : numpy dtype or None
+        Of the result. None: float32 where the numbers are held so, else float64.
     copy : bool
         Whether the result must be free to be written to; else it may be `values` itself.
 
@@ -79,6 +79,7 @@ def as_matrix(
         _check_columns(table.shape, names, columns, what)
     labels = _labels(values, names, columns, table.shape[1])
     numbers = _only_numbers(table, labels, what) if frame is None else _columns(frame, labels, what)
+    dtype = dtype or (np.float32 if numbers.dtype == np.float32 else np.float64)
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
         matrix = np.array(numbers, dtype, order="C", copy=copy or None)
     if any(step < 0 or step % matrix.itemsize for step in matrix.strides):
@@ -400,9 +401,10 @@ def check_finite(
 
     `rows` are the numbers of the rows, where these are not all or not in order.
     """
-    bad = ~np.isfinite(matrix)
-    if not bad.any():
+    finite = np.isfinite(matrix)
+    if finite.all():
         return
+    bad = ~finite
     row, column = np.argwhere(bad)[0]
     value = float(numbers[row, column])
     place = f"row {row if rows is None else rows[row]}, column {labels[column]!r}"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-AT_ONCE = 2**22  # numbers that are looked at together: it bounds the memory
+ROWS = 10_000  # among so many, a column of many values shows that it has them
 
 
 class PiecewiseLinear(nn.Module):
@@ -56,18 +56,14 @@ class PiecewiseLinear(nn.Module):
     def set(self, x: torch.Tensor) -> None:
         """Put the borders where x, shape (n_rows, n_features), has its values."""
         self.reset()
-        lefts, widths = self.left.split(self.n_bins), self.width.split(self.n_bins)
-        for k, (n_bins, left, width) in enumerate(zip(self.n_bins, lefts, widths, strict=True)):
-            borders = borders_of(x[:, k].cpu().double(), n_bins)
+        buffers = (part.split(self.n_bins) for part in (self.left, self.width, self.mean))
+        for k, (n_bins, *parts) in enumerate(zip(self.n_bins, *buffers, strict=True)):
+            column = np.sort(x[:, k].double().cpu().numpy())
+            borders = borders_of(column, n_bins)
+            found = borders[:-1], np.diff(borders), mean_shares(column, borders)
             # Where many rows share a value, quantiles coincide: the bins left over stay 0.
-            left[: len(borders) - 1] = borders[:-1]
-            width[: len(borders) - 1] = borders.diff()
-        # A million rows become some hundred columns each: so a part of them at a time, and a sum
-        # of so many digits that the parts leave no trace in it.
-        total = torch.zeros(len(self.left), dtype=torch.float64)
-        for part in x.split(max(1, AT_ONCE // self.n_outputs)):
-            total += self._shares(part.to(self.left)).cpu().double().sum(0)
-        self.mean.copy_(total / len(x))
+            for part, values in zip(parts, found, strict=True):
+                part[: len(values)] = torch.from_numpy(values)
         self.is_set.fill_(True)
 
     def reset(self) -> None:
@@ -77,16 +73,39 @@ class PiecewiseLinear(nn.Module):
         self.is_set.fill_(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([x, self._shares(x) - self.mean], dim=-1)
+        shares = x[..., self.column]  # bins by the hundred: each copy that is saved counts
+        shares = shares.sub_(self.left).div_(self.width).clamp_(0, 1).sub_(self.mean)
+        return torch.cat([x, shares], dim=-1)
 
-    def _shares(self, x):
-        return ((x[..., self.column] - self.left) / self.width).clamp_(0, 1)
 
-
-def borders_of(column: torch.Tensor, n_bins: int) -> torch.Tensor:
-    """Where to cut a column into at most `n_bins` pieces: at its values if few, else quantiles."""
-    values = column.unique()
+def borders_of(column: np.ndarray, n_bins: int) -> np.ndarray:
+    """Where to cut a sorted column into at most `n_bins` pieces: at its values, or quantiles."""
+    values = column[np.diff(column, prepend=-np.inf) > 0]
     if len(values) <= n_bins + 1:
         return values
-    shares = np.linspace(0, 1, n_bins + 1)  # NumPy's quantile takes any number of rows
-    return torch.from_numpy(np.quantile(column.numpy(), shares)).unique()
+    return np.unique(np.quantile(column, np.linspace(0, 1, n_bins + 1)))
+
+
+def mean_shares(column: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """The mean share of each bin over a sorted column.
+
+    The shares of a million rows would be some hundred million numbers. In a sorted column the
+    rows within a bin stand side by side, so that one sum tells theirs, and all later rows have 1.
+    """
+    if len(borders) < 2:
+        return np.zeros(0)
+    starts = np.searchsorted(column, borders[:-1])
+    counts = np.diff(starts, append=len(column))
+    sums = np.where(counts > 0, np.add.reduceat(column, starts), 0)
+    within = (sums - counts * borders[:-1]) / np.diff(borders)
+    return (within + len(column) - starts - counts) / len(column)
+
+
+def useful_bins(X: np.ndarray, most: int) -> list[int]:
+    """How many bins each column can fill: one for each gap between its values, `most` at most."""
+    return [min(max(_gaps(column, most), 1), most) for column in X.T]
+
+
+def _gaps(column, most):
+    first = len(np.unique(column[:ROWS])) - 1
+    return first if first >= most or len(column) <= ROWS else len(np.unique(column)) - 1

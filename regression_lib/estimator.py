@@ -25,6 +25,7 @@ from regression_lib.checks import (
     column_names,
     is_column,
 )
+from regression_lib.embedding import useful_bins
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.history import History
 from regression_lib.network import Embedding, RegressionNet, count_of
@@ -212,7 +213,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         """
         again = self.warm_start and hasattr(self, "net_")
         names = column_names(X)
-        X = self._known(X) if again else as_matrix(X, "X", copy=False)
+        X = self._known(X) if again else as_matrix(X, "X", dtype=None, copy=False)
         if y is None:
             raise ValueError("DeepRegressor requires y to be passed, but the target y is None")
         target_names, one_target, y = column_names(y, "y"), is_column(y, "y"), _columns(y)
@@ -305,7 +306,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             warnings.warn(
                 f"X has feature names, but {me} was fitted without feature names", stacklevel=3
             )
-        X = as_matrix(X, "X", columns=None if known is None else tuple(known), copy=False)
+        columns = None if known is None else tuple(known)
+        X = as_matrix(X, "X", columns=columns, dtype=None, copy=False)
         if X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {me} is expecting {self.n_features_in_} "
@@ -317,8 +319,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         if self.numeric_embedding is not None:
             most = min(count_of("n_bins", self.n_bins), max(1, MOST_BINS // X.shape[1]))
-            gaps = [len(np.unique(column)) - 1 for column in X.T]
-            options["n_bins"] = [min(max(gap, 1), most) for gap in gaps]
+            options["n_bins"] = useful_bins(X, most)
         if self.n_members == 1:
             return RegressionNet(X.shape[1], n_targets, seed=seeds[0], **options)
         return EnsembleNet(self.n_members, X.shape[1], n_targets, seed=seeds, **options)

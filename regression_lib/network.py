@@ -39,7 +39,7 @@ Embedding: TypeAlias = Literal["piecewise_linear"]
 
 LARGEST = 2**31  # of a count: nobody has so many layers, rows of a batch, or members
 AT_ONCE = 8192  # rows that pass a network together where no gradient is wanted
-PASSING = 2**23  # and numbers that stand in a layer's input then: it bounds the memory
+PASSING = 2**20  # and numbers that stand in a layer's input then: it bounds the memory
 
 
 class Scaler(nn.Module):
@@ -366,7 +366,7 @@ class RegressionNet(nn.Module):
 
     def _predict(self, X, batch_size):
         known = self.feature_names or self.config["n_features"]
-        rows = as_matrix(X, "X", columns=known, copy=False)
+        rows = as_matrix(X, "X", columns=known, dtype=None, copy=False)
         size = min(count_of("batch_size", batch_size), self.rows_at_once)
         parts = [range(len(rows))[start : start + size] for start in range(0, len(rows), size)]
         with evaluating(self), torch.no_grad():
@@ -386,7 +386,7 @@ class RegressionNet(nn.Module):
         weights = torch.cat([p.detach().flatten() for p in self.parameters()])
         if not weights.isfinite().all():
             raise ValueError(f"the weights of {self!r} hold NaN or infinity: train it anew")
-        z = self.x_scaler(torch.from_numpy(row[None].copy()))[0].abs()
+        z = self.x_scaler(torch.from_numpy(row[None]).double())[0].abs()
         far = int(z.argmax())
         name = self.feature_names[far] if self.feature_names else far
         raise ValueError(
@@ -399,7 +399,7 @@ class RegressionNet(nn.Module):
 
         Parameters
         ----------
-        rows : numpy.ndarray of float64, shape (n_rows, n_features)
+        rows : numpy.ndarray of float64 or float32, shape (n_rows, n_features)
         numbers : sequence of int, optional
             The rows' own numbers, for an error.
 
@@ -417,7 +417,7 @@ class RegressionNet(nn.Module):
     def _narrowed(self, rows, scaler, what, names, numbers):
         # What a frame lends is read-only, and PyTorch warns of such memory.
         rows = rows if rows.flags.writeable else rows.copy()
-        values = scaler(torch.from_numpy(rows)).to(self.head.weight)
+        values = scaler(torch.from_numpy(rows).double()).to(self.head.weight)
         if not values.isfinite().all():
             # NumPy has no bfloat16, whose largest number is that of float32.
             single = values.dtype == torch.bfloat16

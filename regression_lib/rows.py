@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pair: TypeAlias = Dataset | tuple[Table, Table]
 Validation: TypeAlias = Pair | float | None
 
-BLOCK = 2**22  # numbers that are scaled together: it bounds the memory
+BLOCK = 2**18  # numbers that are scaled together: it bounds the memory
 TINY = np.finfo(np.float32).tiny
 NAMES_OF = {"X": "feature_names", "y": "target_names"}
 
@@ -51,7 +51,10 @@ def training_rows(
     with _as_before_if_it_fails(net):
         net.feature_names, net.target_names, net.units = *names, units or net.units
         _set_scales(net, x, y, weight, train)
-        return _to_tensors(net, x, y, weight, train), held_out and _to_tensors(net, *held_out)
+        rows = _to_tensors(net, x, y, weight, train)
+        if net.embedding is not None and not net.embedding.is_set:
+            net.embedding.set(rows[0])
+        return rows, held_out and _to_tensors(net, *held_out)
 
 
 @contextmanager
@@ -142,7 +145,7 @@ def _check_number(train, weight):
 
 
 def _set_scales(net, x, y, weight, train):
-    """Learn the scales, and the borders of bins; what an earlier training has learnt stays."""
+    """Learn the scales; what an earlier training has learnt stays."""
     for scaler, values, what in [(net.x_scaler, x, "X"), (net.y_scaler, y, "y")]:
         if scaler.is_set:
             continue
@@ -151,8 +154,6 @@ def _set_scales(net, x, y, weight, train):
             scaler.set(*mean_and_scale(values, train, counts))
         elif net.head.weight.dtype != torch.float64:
             _refuse_narrow(values, train, what, getattr(net, NAMES_OF[what]))
-    if net.embedding is not None and not net.embedding.is_set:
-        net.embedding.set(_in_parts(net.inputs, x, train))
 
 
 def mean_and_scale(
@@ -170,7 +171,7 @@ def mean_and_scale(
     width = max(1, BLOCK // len(rows))
     for start in range(0, values.shape[1], width):
         block = slice(start, start + width)
-        part = values[rows, block]
+        part = values[rows, block].astype(np.float64, copy=False)
         size = _power_of_two(part)
         part /= size
         first = part[0].copy()
@@ -219,8 +220,8 @@ def _matrices(net, X, y, which, names):
         known if known is not None and len(known) == count else count
         for known, count in zip(names, (n_features, n_targets), strict=True)
     )
-    x = as_matrix(X, f"{which}X", columns=features, copy=False)
-    y = as_matrix(y, f"{which}y", columns=targets, copy=False)
+    x = as_matrix(X, f"{which}X", columns=features, dtype=None, copy=False)
+    y = as_matrix(y, f"{which}y", columns=targets, dtype=None, copy=False)
     if len(x) != len(y):
         raise ValueError(f"{which}X has {len(x)} rows, {which}y has {len(y)}: they must agree")
     return x, y
@@ -239,9 +240,13 @@ def _to_tensors(net, x, y, weight=None, rows=None):
 def _in_parts(standardize, values, rows):
     """All those rows, standardised a part at a time."""
     size = max(1, BLOCK // values.shape[1])
-    pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
-    parts = [standardize(values[piece], piece) for piece in pieces]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    part = standardize(values[rows[:size]], rows[:size])
+    whole = part.new_empty(len(rows), values.shape[1])
+    whole[:size] = part
+    for start in range(size, len(rows), size):
+        piece = rows[start : start + size]
+        whole[start : start + size] = standardize(values[piece], piece)
+    return whole
 
 
 def find_device(net: RegressionNet, name: str | torch.device | None) -> torch.device:

@@ -375,10 +375,12 @@ class _Run:
             part for s in (self.net.x_scaler, self.net.y_scaler) for part in (s.mean, s.scale)
         ]
         rows = [*self.train, *(self.valid or ()), *scales]
-        digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in rows)).hexdigest()
+        digest = hashlib.sha256()
+        for part in rows:
+            digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
         names = [list(names or ()) for names in (self.net.feature_names, self.net.target_names)]
         network = {"network": repr(self.net.config), "names": names}
-        return {**self.options, **network, "rows": digest[:16]}
+        return {**self.options, **network, "rows": digest.hexdigest()[:16]}
 
 
 def _plain_number(value):

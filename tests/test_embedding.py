@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from regression_lib import RegressionNet, fit
-from regression_lib.embedding import PiecewiseLinear, borders_of
+from regression_lib.embedding import ROWS, PiecewiseLinear, borders_of, useful_bins
 
 
 def made(x, *n_bins):
@@ -45,12 +45,41 @@ def test_few_values_take_few_bins():
 
 
 def test_many_equal_values():
-    column = torch.cat([torch.zeros(950), torch.linspace(1, 2, 50)]).double()
+    column = np.concatenate([np.zeros(950), np.linspace(1, 2, 50)])
     borders = borders_of(column, 10)
     assert borders[0] == 0
     assert borders[-1] == 2
     assert len(borders) < 11
-    assert torch.isfinite(made(column[:, None], 10)(column[:, None].float())).all()
+    rows = torch.from_numpy(column[:, None])
+    assert torch.isfinite(made(rows, 10)(rows.float())).all()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.random.default_rng(0).normal(size=997),
+        1e6 + np.random.default_rng(1).exponential(size=997),
+        np.random.default_rng(2).integers(0, 40, 997),
+        np.repeat([0.0, 1.0, 1e-3, 7.0], [900, 50, 40, 7]),
+        np.random.default_rng(3).normal(size=9),  # borders side by side, with no row between
+        np.full(5, 3.0),
+    ],
+)
+def test_the_mean_is_that_of_the_shares(column):
+    x = torch.as_tensor(column, dtype=torch.float64)[:, None]
+    embedding = PiecewiseLinear([16]).double()
+    embedding.set(x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))])
+    shares = ((x - embedding.left) / embedding.width).clamp(0, 1)
+    torch.testing.assert_close(embedding.mean, shares.mean(0), rtol=1e-9, atol=1e-12)
+
+
+def test_bins_that_can_be_filled():
+    late = np.zeros((ROWS + 500, 4))
+    late[:, 0] = np.arange(len(late))
+    late[ROWS:, 1] = 1 + np.arange(500)  # all its values come after the first rows
+    late[ROWS:, 2] = 1
+    assert useful_bins(late, 64) == [64, 64, 1, 1]
+    assert useful_bins(np.array([[0.0], [1.0], [3.0]]), 64) == [2]
 
 
 def test_columns_of_own_sizes_and_leading_dimensions():
