@@ -5,11 +5,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 PAGE := _build/html/index.html
 PEERS := .venv-bench
+TABLES := .venv-tables
 COURSE ?= coursework
 GRADING = PYTHONPATH=coursework $(BIN)/python -P -m grading --course $(COURSE)
 
 .PHONY: help book pdf serve test quick lab notebooks release grade similar forget accuracy speed
-.PHONY: grading-speed
+.PHONY: grading-speed tables
 .PHONY: lint types torture mutants lock wheelhouse floors rebuild plain install-cells clean
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(MAKEFILE_LIST)
@@ -75,6 +76,14 @@ $(PEERS)/.ready: benchmarks/requirements.txt pyproject.toml
 speed: $(PEERS)/.ready  ## measure speed and memory beside peers, in their own environment
 	OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/speed.py
 
+$(TABLES)/.ready: benchmarks/requirements-tables.txt pyproject.toml
+	"$(PYTHON)" tools/set_up.py --into $(TABLES) --only-torch
+	$(TABLES)/bin/python -m pip install --disable-pip-version-check --requirement $<
+	@touch $@
+
+tables: $(TABLES)/.ready  ## measure beside boosting, RealMLP and TabM on open tables (hours)
+	$(TABLES)/bin/python benchmarks/tables.py
+
 grading-speed: $(READY)  ## measure the grading beside nbgrader's own (minutes)
 	$(BIN)/python benchmarks/grading.py
 
@@ -120,4 +129,4 @@ install-cells: $(READY)  ## write the notebooks' first code cell, after the publ
 	$(BIN)/python tools/save_notebooks.py --install
 
 clean:           ## remove what was built
-	rm -rf _build .pytest_cache $(PEERS) .venv-floors $(PLAIN)
+	rm -rf _build .pytest_cache $(PEERS) $(TABLES) .venv-floors $(PLAIN)
