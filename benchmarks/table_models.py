@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -97,11 +97,22 @@ class Model:
     @property
     def version(self):
         if self.package != "regression-lib":
-            return version(self.package)
+            return installed(self.package)
         digest = hashlib.sha256()
         for path in sorted(LIBRARY.glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
         return digest.hexdigest()[:12]
+
+
+def installed(package):
+    """The version of a package, or where to find an environment that has it."""
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        raise SystemExit(
+            f"{package} is not installed here. `make tables` sets up .venv-tables, which has it; "
+            "then run .venv-tables/bin/python benchmarks/tables.py."
+        ) from error
 
 
 MODELS = {  # from cheap to dear

@@ -215,6 +215,11 @@ def test_models_have_names_and_groups():
         tables.chosen(["rige"])
 
 
+def test_a_peer_that_is_not_there_says_where_it_is():
+    with pytest.raises(SystemExit, match="no-such-package is not installed here.*venv-tables"):
+        _ = table_models.Model(None, "no-such-package").version
+
+
 # The report
 
 
