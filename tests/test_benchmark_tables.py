@@ -216,7 +216,7 @@ def test_models_have_names_and_groups():
 
 
 def test_a_peer_that_is_not_there_says_where_it_is():
-    with pytest.raises(SystemExit, match="no-such-package is not installed here.*venv-tables"):
+    with pytest.raises(SystemExit, match=r"no-such-package is not installed here.*venv-tables"):
         _ = table_models.Model(None, "no-such-package").version
 
 
