@@ -53,12 +53,14 @@ def cell(value, best, over):
 def means_table(scores, train, seconds):
     """A row for each model, the best mean rank first."""
     ranked = ranks(scores)
-    small = scores[[model for model in DEAR if model in scores]].notna().all(axis=1)
+    dear = [model for model in DEAR if model in scores]
+    small = scores[dear].notna().all(axis=1)
+    these = f"{small.sum()} {'small ' if dear else ''}tables"
     columns = pd.DataFrame(
         {
             "mean rank": ranked.mean(),
             "tables": scores.notna().sum(),
-            f"mean rank on {small.sum()} small tables": ranked[small].mean(),
+            f"mean rank on {these}": ranked[small].mean(),
             "mean R² there": scores[small].mean(),
             "mean R² on the training rows there": train[small].mean(),
             "mean CPU s": seconds.mean(),
