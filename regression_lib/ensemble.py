@@ -189,8 +189,10 @@ class EnsembleNet(RegressionNet):
         -------
         torch.Tensor, shape (n_members, n_rows, n_targets)
         """
-        self._check_input(x)
-        x = x if self.embedding is None else self.embedding(x)
+        return super().standardized(x)
+
+    def past_embedding(self, x: torch.Tensor) -> torch.Tensor:
+        """As that of one network, (n_members, n_rows, n_targets)."""
         x = x.expand(len(self), *x.shape[-2:]).transpose(1, 2)
         return self._through(x).transpose(1, 2)
 

@@ -312,7 +312,11 @@ class RegressionNet(nn.Module):
     def standardized(self, x: torch.Tensor) -> torch.Tensor:
         """From standardised inputs to standardised targets: the part that is trained."""
         self._check_input(x)
-        return self._through(x if self.embedding is None else self.embedding(x))
+        return self.past_embedding(x if self.embedding is None else self.embedding(x))
+
+    def past_embedding(self, x: torch.Tensor) -> torch.Tensor:
+        """The rest of `standardized`, for inputs that have passed the embedding if there is one."""
+        return self._through(x)
 
     def _through(self, x):
         if self.input_norm is not None:

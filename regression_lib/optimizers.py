@@ -6,7 +6,8 @@ in another; the network's own tensors become windows on them, and a step is one 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -111,15 +112,14 @@ class Descent:
         torch.lerp(before, self.weights, self.lr, out=self.weights)
 
     def _update(self, lr):
-        how = {"lr": lr, "weight_decay": self.weight_decay, "maximize": False, "fused": True}
+        how = {"lr": lr, "weight_decay": self.weight_decay, "maximize": False}
         weights, gradient, momentum = [self.weights], [self.gradient], [self.momentum]
         if self.optimizer == "sgd":
-            how |= {"momentum": 0.9, "dampening": 0.0, "nesterov": True}
+            how |= {"momentum": 0.9, "dampening": 0.0, "nesterov": True, "fused": True}
             sgd(weights, gradient, momentum, **how)
             return
-        how |= {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "foreach": False}
-        rule = adamw if self.optimizer == "adamw" else adam
-        rule(weights, gradient, momentum, [self.square], [], [self.steps], **how)
+        rule = _rule_of(self.optimizer)
+        rule(weights, gradient, momentum, [self.square], [], [self.steps], **how, **ADAM)
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that later steps depend on, beside the weights."""
@@ -133,3 +133,43 @@ class Descent:
         """Give each parameter its own memory again, and no gradient."""
         for parameter in self.parameters:
             parameter.data, parameter.grad = parameter.detach().clone(), None
+
+
+BARE = {name: getattr(torch, f"_fused_{name}_", None) for name in ("adam", "adamw")}
+ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False}
+
+
+@cache
+def _rule_of(optimizer: str) -> Callable[..., None]:
+    """PyTorch's step of Adam or AdamW: without its checks, which take longer than a small step.
+
+    What stands behind the checks has a private name: it is taken if it is there, and if a step of
+    it is the step of the public one.
+    """
+    checked = partial(adamw if optimizer == "adamw" else adam, foreach=False, fused=True)
+
+    def at_once(weights, gradient, momentum, square, largest, steps, **how):
+        steps[0].add_(1)
+        BARE[optimizer](weights, gradient, momentum, square, largest, steps, **how)
+
+    def a_step(rule):
+        weights, gradient, momentum, square = torch.linspace(1, 2, 12).split(3)
+        steps = torch.ones(())
+        rule(
+            [weights],
+            [gradient],
+            [momentum],
+            [square],
+            [],
+            [steps],
+            lr=0.1,
+            weight_decay=0.1,
+            maximize=False,
+            **ADAM,
+        )
+        return torch.cat([weights, momentum, square, steps[None]])
+
+    try:
+        return at_once if torch.equal(a_step(at_once), a_step(checked)) else checked
+    except (TypeError, RuntimeError):
+        return checked

@@ -17,19 +17,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
+from regression_lib.backprop import Autograd, Backpropagation, is_known, is_written_out
 from regression_lib.checks import Column, Table
 from regression_lib.data import Dataset
 from regression_lib.ensemble import SHARED, EnsembleNet
 from regression_lib.history import History, Row
-from regression_lib.network import RegressionNet, check_tensors, count_of, evaluating, seed_of
+from regression_lib.losses import squared
+from regression_lib.network import (
+    AT_ONCE,
+    RegressionNet,
+    check_tensors,
+    count_of,
+    evaluating,
+    seed_of,
+)
 from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent, Optimizer, Schedule
 from regression_lib.progress import Progress, known_kind, track
 from regression_lib.rows import Validation, find_device, training_rows
 from regression_lib.storage import PathLike, check_writable, read_tensors, write_tensors
 
 CHECKPOINT = "checkpoint of fit"
+EMBEDDED = 2**26  # numbers of an embedding that are kept for the whole training: 256 MiB
 
 
 def fit(
@@ -213,12 +222,14 @@ class _Run:
 
     def __init__(self, net, train, valid, options):
         self.net, self.train, self.valid, self.options = net, train, valid, options
+        self.inputs = _Embedded(net, train[0])
         seeds = options["seed"] if isinstance(options["seed"], list) else [options["seed"]]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.history = History(n_members=len(net) if isinstance(net, EnsembleNet) else None)
         self.best = _Best(net, self.history.n_members, options["patience"])
         # Last, since from here on the network's tensors are windows, until `end`.
         self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
+        self.passes = _Passes(net, self.descent.gradient)
 
     def epochs_left(self):
         over = self.best.is_old()  # resumed after it had stopped early
@@ -231,13 +242,16 @@ class _Run:
         total = torch.zeros(self.best.loss.shape).to(self.train[0])
         n_rows = sum(rows.shape[-1] for rows in batches)
         self.net.train()
-        for step, rows in enumerate(batches, (epoch - 1) * len(batches)):
-            loss = self._loss(*(part[rows] for part in self.train))
-            self._stop_if_diverged(loss, "training", epoch)
-            self.descent.gradient.zero_()
-            loss.sum().backward()
-            self.descent.step(share(step, n_steps))
-            total.add_(loss.detach(), alpha=rows.shape[-1] / n_rows)
+        with self.passes.mode():
+            for step, rows in enumerate(batches, (epoch - 1) * len(batches)):
+                passes = self.passes[rows.shape[-1]]
+                predicted = passes.forward(self.inputs[rows])
+                rest = (_taken(part, rows) for part in self.train[1:])
+                loss, gradient = squared(predicted, *rest)
+                self._stop_if_diverged(loss, "training", epoch)
+                passes.backward(gradient)
+                self.descent.step(share(step, n_steps))
+                total.add_(loss, alpha=rows.shape[-1] / n_rows)
         total, valid_loss = total.cpu(), self._validation_loss(epoch)
         if valid_loss is None:  # nobody else would see what the last step has done
             total += self._stop_if_diverged(self._ruined(), "training", epoch)
@@ -262,24 +276,18 @@ class _Run:
         alone = batches[-1].shape[-1] == 1 and self.net.uses_batch_statistics
         return batches[:-1] if alone else batches
 
-    def _loss(self, x, y, weight=None):
-        """The mean squared error, weighted by row: one number, or one for each member."""
-        predicted = self.net.standardized(x)
-        if weight is None and predicted.ndim == 2:
-            return F.mse_loss(predicted, y)  # one call, where the general way takes three
-        square = F.mse_loss(predicted, y.expand_as(predicted), reduction="none")
-        return (square if weight is None else square * weight).mean((-2, -1))
-
     def _validation_loss(self, epoch):
         if self.valid is None:
             return None
         parts = zip(*(part.split(self.net.rows_at_once) for part in self.valid), strict=True)
         with evaluating(self.net), torch.no_grad():
-            loss = sum(self._loss(*part) * len(part[0]) for part in parts) / len(self.valid[0])
+            loss = sum(
+                squared(self.net.standardized(x), *rest)[0] * len(x) for x, *rest in parts
+            ) / len(self.valid[0])
         return self._stop_if_diverged(loss, "validation", epoch).cpu()
 
     def _stop_if_diverged(self, loss, which, epoch):
-        if math.isfinite(loss.sum().item()):
+        if math.isfinite((loss.sum() if loss.ndim else loss).item()):
             return loss
         lr, finite = self.options["lr"], loss.isfinite()
         if not (finite.any() if isinstance(lr, list) else finite.all()):
@@ -381,6 +389,48 @@ class _Run:
         names = [list(names or ()) for names in (self.net.feature_names, self.net.target_names)]
         network = {"network": repr(self.net.config), "names": names}
         return {**self.options, **network, "rows": digest.hexdigest()[:16]}
+
+
+class _Passes(dict):
+    """The way through a network and back, by the number of rows in a batch."""
+
+    def __init__(self, net, gradient):
+        self.net, self.gradient, self.known = net, gradient, is_written_out(net)
+
+    def mode(self):
+        """Where PyTorch has no gradients to find, it need not even look for them."""
+        return torch.inference_mode(self.known)
+
+    def __missing__(self, n_rows):
+        with torch.inference_mode(False):  # memory for any mode
+            self[n_rows] = (
+                Backpropagation(self.net, n_rows)
+                if self.known
+                else Autograd(self.net, self.gradient)
+            )
+        return self[n_rows]
+
+
+class _Embedded:
+    """Rows that have passed the embedding: all of them beforehand, where there is room for them."""
+
+    def __init__(self, net, x):
+        self.x, self.embedding = x, net.embedding
+        if self.embedding is None or not is_known(net):
+            return
+        if len(x) * self.embedding.n_outputs <= EMBEDDED:
+            self.x, self.embedding = x.new_empty(len(x), self.embedding.n_outputs), None
+            for part, whole in zip(x.split(AT_ONCE), self.x.split(AT_ONCE), strict=True):
+                whole.copy_(net.embedding(part))
+
+    def __getitem__(self, rows):
+        x = _taken(self.x, rows)
+        return x if self.embedding is None else self.embedding(x)
+
+
+def _taken(values, rows):
+    """values[rows], which takes twice as long."""
+    return torch.index_select(values, 0, rows.flatten()).view(*rows.shape, values.shape[1])
 
 
 def _plain_number(value):

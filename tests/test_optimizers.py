@@ -1,6 +1,7 @@
 """Descent does what torch.optim does, on one vector; schedules are PyTorch's own."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch.nn.functional import mse_loss
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from regression_lib import EnsembleNet, RegressionNet
+from regression_lib import EnsembleNet, RegressionNet, optimizers
 from regression_lib.optimizers import SCHEDULES, Descent
 
 X, Y = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.ones(40, 1)
@@ -87,6 +88,23 @@ def test_nothing_to_train():
     net = RegressionNet(3).requires_grad_(False)
     with pytest.raises(ValueError, match="every parameter is frozen"):
         Descent(net, "adamw", 0.1, 0.1)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam"])
+@pytest.mark.parametrize("kind", ["gone", "of other arguments", "of another step", "as it is"])
+def test_a_private_name_is_used_only_while_it_does_the_public_step(name, kind, monkeypatch):
+    bare = optimizers.BARE[name]
+    kinds = {
+        "gone": None,
+        "of other arguments": lambda weights, gradients: None,
+        "of another step": lambda *tensors, lr, **how: bare(*tensors, lr=2 * lr, **how),
+        "as it is": bare,
+    }
+    monkeypatch.setitem(optimizers.BARE, name, kinds[kind])
+    optimizers._rule_of.cache_clear()
+    assert isinstance(optimizers._rule_of(name), partial) == (kind != "as it is")
+    test_steps_are_those_of_torch(name)
+    optimizers._rule_of.cache_clear()
 
 
 @pytest.mark.parametrize("n_steps", [2, 3, 4, 7, 10, 100, 1001])
