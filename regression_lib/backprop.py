@@ -291,7 +291,9 @@ OF_NORMS = ("weight", "bias", "running_mean", "running_var", "momentum")
 
 
 class Autograd:
-    """The same two calls for a network that is not written out here.
+    """The same two calls for a network that is not written out here, or not known at all.
+
+    One that is not known is given the inputs before its embedding.
 
     Parameters
     ----------
@@ -301,11 +303,12 @@ class Autograd:
     """
 
     def __init__(self, net: RegressionNet, gradient: torch.Tensor) -> None:
-        self.net, self.gradient = net, gradient
+        self.call = net.past_embedding if is_known(net) else net.standardized
+        self.gradient = gradient
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
-            self.predicted = self.net.past_embedding(x)
+            self.predicted = self.call(x)
         return self.predicted.detach()
 
     def backward(self, gradient: torch.Tensor) -> None:

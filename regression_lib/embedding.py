@@ -73,7 +73,9 @@ class PiecewiseLinear(nn.Module):
         self.is_set.fill_(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        shares = x[..., self.column]  # bins by the hundred: each copy that is saved counts
+        shares = x.index_select(
+            -1, self.column
+        )  # bins by the hundred: each copy that is saved counts
         shares = shares.sub_(self.left).div_(self.width).clamp_(0, 1).sub_(self.mean)
         return torch.cat([x, shares], dim=-1)
 

@@ -194,7 +194,7 @@ class EnsembleNet(RegressionNet):
     def past_embedding(self, x: torch.Tensor) -> torch.Tensor:
         """As that of one network, (n_members, n_rows, n_targets)."""
         x = x.expand(len(self), *x.shape[-2:]).transpose(1, 2)
-        return self._through(x).transpose(1, 2)
+        return super().past_embedding(x).transpose(1, 2)
 
     @overload
     def predict(

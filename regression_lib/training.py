@@ -415,10 +415,8 @@ class _Embedded:
     """Rows that have passed the embedding: all of them beforehand, where there is room for them."""
 
     def __init__(self, net, x):
-        self.x, self.embedding = x, net.embedding
-        if self.embedding is None or not is_known(net):
-            return
-        if len(x) * self.embedding.n_outputs <= EMBEDDED:
+        self.x, self.embedding = x, net.embedding if is_known(net) else None
+        if self.embedding is not None and len(x) * self.embedding.n_outputs <= EMBEDDED:
             self.x, self.embedding = x.new_empty(len(x), self.embedding.n_outputs), None
             for part, whole in zip(x.split(AT_ONCE), self.x.split(AT_ONCE), strict=True):
                 whole.copy_(net.embedding(part))

@@ -126,3 +126,36 @@ def test_columns_are_counted_and_compared_by_name():
 def test_what_does_not_fit_the_type_is_refused():
     with pytest.raises(ValueError, match=r"row 1, column 0, which is too large for float32"):
         as_matrix([[1.0], [1e300]], "y", dtype=np.float32)
+
+
+QUICK = {"dtype": None, "copy": False}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [None, 2, ("a", "b")])
+def test_an_array_that_is_ready_is_passed_on_as_it_is(dtype, columns):
+    ready = np.array(TABLE, dtype=dtype)
+    assert as_matrix(ready, "X", columns, **QUICK) is ready
+    assert as_matrix(ready, "X", columns, dtype=None) is not ready
+    for other in (ready[:, ::-1], ready[::-1], ready[:1, ::-1], np.asfortranarray(ready)):
+        matrix = as_matrix(other, "X", columns, **QUICK)
+        assert matrix.tolist() == other.tolist()
+        assert matrix.dtype == dtype
+        assert torch.from_numpy(matrix).is_contiguous()
+    for spoilt in (np.nan, np.inf):
+        bad = ready.copy()
+        bad[1, 1] = spoilt
+        with pytest.raises(ValueError, match=r"row 1, column"):
+            as_matrix(bad, "X", columns, **QUICK)
+    for shape in (ready[:0], ready[:, :0], ready[:, :1] if columns else ready[0]):
+        with pytest.raises(ValueError, match="X "):
+            as_matrix(shape, "X", columns, **QUICK)
+
+
+def test_what_is_kept_narrow_is_float32_alone():
+    for dtype, kept in [("f2", "f8"), ("i8", "f8"), (">f4", "f8"), ("f4", "f4"), (">f8", "f8")]:
+        matrix = as_matrix(np.array(TABLE, dtype=dtype), "X", **QUICK)
+        assert matrix.dtype == np.dtype(kept)
+        assert matrix.tolist() == TABLE
+    assert as_matrix(torch.tensor(TABLE), "X", **QUICK).dtype == np.float32
+    assert as_matrix(pd.DataFrame(TABLE, dtype="float32"), "X", **QUICK).dtype == np.float32
