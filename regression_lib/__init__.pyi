@@ -28,6 +28,7 @@ from .normalization import BatchNorm as BatchNorm
 from .normalization import fold_batch_norm as fold_batch_norm
 from .normalization import layer_statistics as layer_statistics
 from .progress import track as track
+from .seen import ExtrapolationWarning as ExtrapolationWarning
 from .training import fit as fit
 from .tuning import lr_sweep as lr_sweep
 from .tuning import search as search

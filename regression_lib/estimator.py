@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from regression_lib.card import Facts, ModelCard, card_of
 from regression_lib.checks import (
     Column,
     Table,
@@ -28,10 +29,12 @@ from regression_lib.checks import (
 from regression_lib.embedding import useful_bins
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.history import History
+from regression_lib.intervals import Calibration, set_aside
 from regression_lib.network import Embedding, RegressionNet, count_of
 from regression_lib.optimizers import Optimizer, Schedule
 from regression_lib.progress import Progress
 from regression_lib.rows import Pair, as_pair
+from regression_lib.seen import Seen
 from regression_lib.training import fit
 
 # What scikit-learn's check_estimator asks for and this estimator does not promise, with reasons.
@@ -85,6 +88,10 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     validation_fraction : float or None
         The share of the rows that is held out to find the best epoch; 0, or a share of less
         than one row, for none: the last epoch's weights are then kept.
+    calibration_fraction : float or None
+        The share of the rows that is set aside before all else, for `predict_interval`: they
+        neither train nor choose the epoch. What they weigh makes no difference, but rows of
+        weight 0 are not among them.
     patience : int, optional
         Stop after so many epochs without a better validation loss.
     warm_start : bool
@@ -108,6 +115,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     n_iter_ : int
         Epochs trained by the last `fit`.
     n_features_in_, n_outputs_ : int
+    calibration_ : Calibration or None
+        What `predict_interval` goes by.
     feature_names_in_ : ndarray of str
         Where X is a frame whose column names are all strings.
 
@@ -125,6 +134,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     n_iter_: int
     n_features_in_: int
     n_outputs_: int
+    calibration_: Calibration | None
     feature_names_in_: np.ndarray
 
     def __init__(
@@ -144,6 +154,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         optimizer: Optimizer = "adamw",
         weight_decay: float = 0.1,
         validation_fraction: float | None = 0.1,
+        calibration_fraction: float | None = 0,
         patience: int | None = None,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -164,6 +175,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.validation_fraction = validation_fraction
+        self.calibration_fraction = calibration_fraction
         self.patience = patience
         self.warm_start = warm_start
         self.random_state = random_state
@@ -222,22 +234,26 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         again = again and self._is_of(self.net_, y.shape[1])
         seeds = random.randint(np.iinfo(np.int32).max, size=n_members).tolist()
         seeds = self._seeds if again else seeds
+        aside_of, rows = (len(X), self.calibration_fraction or 0), (X, y, sample_weight)
+        (X, y, sample_weight), aside = set_aside(*rows, self.calibration_fraction, seeds[0])
         # What fails leaves the estimator as it was: so another network until all is well.
         net = copy.deepcopy(self.net_) if again else self._network(X, y.shape[1], seeds)
         net.feature_names = names or net.feature_names
         net.target_names = target_names or net.target_names
         held_of = (_number_of_rows(X, sample_weight), self.validation_fraction)
         if again:
-            self._check_again(target_names, held_of, validation)
+            self._check_again(target_names, held_of, validation, aside_of)
         training = self._training(held_of[0], seeds, _held(validation, target_names))
         history = fit(net, X, y, sample_weight=sample_weight, callback=callback, **training)
         if len(history) > 0:
+            about = self._about(net, (X, y, sample_weight), training, aside, again)
             self._keep(net, history, names, one_target, seeds, held_of)
+            self.__dict__.update(about, _aside_of=aside_of)
         if history.stopped == "interrupted":  # what has called us is to end as well
             raise KeyboardInterrupt
         return self
 
-    def _check_again(self, target_names, held_of, validation):
+    def _check_again(self, target_names, held_of, validation, aside_of):
         """Whether a training goes on with the same targets, and judges by the same rows."""
         if target_names and self.net_.target_names:
             check_names(target_names, self.net_.target_names, "y")
@@ -248,6 +264,25 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
                 f"out now, so that the validation loss flatters",
                 stacklevel=3,
             )
+        if aside_of[1] and aside_of != self._aside_of:
+            warnings.warn(
+                f"calibration_fraction={aside_of[1]} of {aside_of[0]} rows, where the last fit had "
+                f"{self._aside_of[1]} of {self._aside_of[0]}: rows that were trained on may be set "
+                f"aside now, so that the ranges are too narrow",
+                stacklevel=3,
+            )
+
+    def _about(self, net, rows, training, aside, again):
+        """What a card tells and `predict_interval` needs, of a training that has just ended."""
+        X, y, weight = rows
+        if weight is not None:
+            X, y = X[weight > 0], y[weight > 0]
+        return {
+            "calibration_": None if aside is None else Calibration(net.predict(aside[0]), aside[1]),
+            "_seen": Seen.of(X, self._seen if again else None),
+            "_seen_y": Seen.of(y, self._seen_y if again else None),
+            "_facts": Facts.of(self, net, rows, training),
+        }
 
     def _keep(self, net, history, names, one_target, seeds, held_of):
         """All that `fit` learns, at once."""
@@ -287,11 +322,85 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._known(X)
+        self._seen.warn_of(X, self.net_.feature_names)
         if not return_std:
             return self._as_y(self.net_.predict(X))
         if not isinstance(self.net_, EnsembleNet):
             raise ValueError("one network has no spread: return_std needs n_members=2 or more")
         return tuple(map(self._as_y, self.net_.predict(X, return_std=True)))
+
+    def predict_interval(
+        self, X: Table, share: float = 0.9, *, bands: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ranges that the targets of new rows lie in, for at least a given share of such rows.
+
+        It holds for rows of the same kind as those of the calibration, whatever the model is, and
+        on average over all of them: split conformal prediction (Lei et al. 2018,
+        arXiv:1604.04173).
+
+        Parameters
+        ----------
+        X : frame (pandas, polars, pyarrow), array or tensor, shape (n_rows, n_features)
+        share : float
+            In (0, 1). A share of 0.9 takes 9 calibration rows at least, 0.99 takes 99; with a
+            few hundred the share of later rows comes close to what is asked for.
+        bands : int
+            Cut the predictions at their quantiles into so many bands, each with a width of its
+            own. Then the share holds within each band: for the dear houses as for the cheap ones.
+
+        Returns
+        -------
+        lower, upper : ndarray, shape (n_rows,) or (n_rows, n_targets) as y was
+            Of several targets each has its own share; all of them together hold less often.
+
+        Raises
+        ------
+        ValueError
+            If the model is not calibrated, or by too few rows for this share.
+        """
+        check_is_fitted(self)
+        if self.calibration_ is None:
+            raise ValueError(
+                "there are no ranges, for no rows were kept to measure errors by: call "
+                "calibrate(X, y) with rows that fit has not seen, or fit again with "
+                "calibration_fraction=0.2, say"
+            )
+        X = self._known(X)
+        self._seen.warn_of(X, self.net_.feature_names)
+        predicted = self.net_.predict(X)
+        half = self.calibration_.half_width(predicted, share, bands)
+        return self._as_y(predicted - half), self._as_y(predicted + half)
+
+    def calibrate(self, X: Table, y: Table | Column) -> Self:
+        """Measure the errors that `predict_interval` goes by on other rows: later sales, say.
+
+        They replace those that `fit` may have set aside.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`, but rows that `fit` has not seen, neither to train on nor to judge by.
+
+        Returns
+        -------
+        DeepRegressor
+        """
+        check_is_fitted(self)
+        X, names, y = self._known(X), column_names(y, "y"), _columns(y)
+        if names and self.net_.target_names:
+            check_names(names, self.net_.target_names, "y")
+        if y.shape != (len(X), self.n_outputs_):
+            raise ValueError(
+                f"y holds {y.shape[0]} rows of {y.shape[1]} targets, where {len(X)} rows of "
+                f"{self.n_outputs_} are expected"
+            )
+        self.calibration_ = Calibration(self.net_.predict(X), y)
+        return self
+
+    def card(self) -> ModelCard:
+        """What the model was trained on, how far off it was, its ranges, options and versions."""
+        check_is_fitted(self)
+        return card_of(self)
 
     def _known(self, X):
         """X as a matrix of the columns that were trained on."""

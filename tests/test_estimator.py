@@ -20,6 +20,7 @@ import regression_lib.training as training
 from regression_lib import (
     KC4,
     EnsembleNet,
+    ExtrapolationWarning,
     RegressionNet,
     fit,
     load_king_county,
@@ -97,7 +98,8 @@ class TestLearning:
         assert ((mean - Y[100:]) ** 2).mean() < errors.mean()
         assert mean.shape == std.shape == (200,)
         assert np.allclose(std, members.std(0), rtol=1e-5)
-        far = model.predict(30 * X[:5], return_std=True)[1]
+        with pytest.warns(ExtrapolationWarning, match="5 rows of X lie far outside"):
+            far = model.predict(30 * X[:5], return_std=True)[1]
         assert far.mean() > 3 * std.mean()
 
     def test_members_differ_in_start_and_batches(self):
@@ -320,7 +322,7 @@ class TestAtHome:
         words |= {"activation": "relu", "schedule": "one_cycle", "optimizer": "adamw"}
         flags = dict.fromkeys(("batch_norm", "residual", "warm_start", "progress"), False)
         nothing = dict.fromkeys(("patience", "random_state", "device"))
-        steps = {"lr": 3e-3, "weight_decay": 0.1}
+        steps = {"lr": 3e-3, "weight_decay": 0.1, "calibration_fraction": 0}
         assert DeepRegressor().get_params() == sizes | words | flags | nothing | steps
 
     def test_clone_and_html(self):
