@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from regression_lib.dropout import Dropout
 from regression_lib.embedding import PiecewiseLinear
 from regression_lib.ensemble import BatchNorms, EnsembleNet, Linears
 from regression_lib.network import Layer, RegressionNet, Scaler
@@ -179,6 +180,20 @@ OF_ITS_INPUT = {
 }
 
 
+class DropoutPass:
+    """y = m x, where m is 0 for the units that are left out, and so ∂x = m ∂y."""
+
+    def __init__(self, module: Dropout, memory: Memory, width: int) -> None:
+        self.module, self.y = module, memory.new(width)
+        self.mask = self.y.new_empty(module.masks(memory.k), memory.n_rows, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.mul(x, self.module.draw(self.mask), out=self.y)
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        return torch.mul(gradient, self.mask, out=self.y)
+
+
 class LayerPass:
     """A chain of passes, and around it the way of what came in, where the layer adds it."""
 
@@ -189,6 +204,8 @@ class LayerPass:
             self.parts.append(BatchNormPass(layer.norm, memory, linear.z))
         known = type(layer.activation) in OF_ITS_VALUE
         self.parts.append((ActivationPass if known else KernelPass)(layer.activation))
+        if "dropout" in layer._modules:
+            self.parts.append(DropoutPass(layer.dropout, memory, linear.z.shape[2]))
         self.sum = torch.empty_like(linear.z) if layer.skip else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -280,9 +297,13 @@ def is_written_out(net: RegressionNet) -> bool:
     )
 
 
-CHAINS = (["linear", "activation"], ["linear", "norm", "activation"])
+CHAINS = [
+    ["linear", *norm, "activation", *dropout]
+    for norm in ([], ["norm"])
+    for dropout in ([], ["dropout"])
+]
 KNOWN = {RegressionNet, EnsembleNet, Scaler, PiecewiseLinear, nn.ModuleList, Layer}
-KNOWN |= {nn.Linear, Linears, nn.BatchNorm1d, BatchNorms, *OF_ITS_VALUE, *OF_ITS_INPUT}
+KNOWN |= {nn.Linear, Linears, nn.BatchNorm1d, BatchNorms, Dropout, *OF_ITS_VALUE, *OF_ITS_INPUT}
 OWN = {"forward", "standardized", "past_embedding"}  # put into a module, not into its class
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 HOOKS_OF_TENSORS = ("_backward_hooks", "_post_accumulate_grad_hooks")

@@ -21,6 +21,7 @@ from torch import nn
 
 from regression_lib.activations import get_activation
 from regression_lib.checks import Table, as_matrix, check_finite
+from regression_lib.dropout import Dropout
 from regression_lib.embedding import PiecewiseLinear
 from regression_lib.storage import PathLike, read_tensors, write_tensors
 from regression_lib.words import printable, shorten
@@ -91,22 +92,31 @@ class Scaler(nn.Module):
 
 
 class Layer(nn.Sequential):
-    """One hidden layer: activation(norm(linear(x))), plus x itself where `skip` is set.
+    """One hidden layer: dropout(activation(norm(linear(x)))), plus x itself where `skip` is set.
 
-    Without a `norm` (None) there is no such module, and none is asked for on the way.
+    Without a `norm` (None), or with a `dropout` of 0, there is no such module, and none is asked
+    for on the way.
     """
 
     linear: Linear
     norm: Norm
 
     def __init__(
-        self, linear: Linear, norm: Norm | None, activation: nn.Module, *, skip: bool
+        self,
+        linear: Linear,
+        norm: Norm | None,
+        activation: nn.Module,
+        *,
+        skip: bool,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.linear = linear
         if norm is not None:
             self.norm = norm
         self.activation = activation
+        if dropout > 0:
+            self.dropout = Dropout(dropout)
         self.skip = skip
 
     def batch_norm(self) -> Norm | None:
@@ -153,6 +163,7 @@ INITS = {
 
 
 NAMES = ("feature_names", "target_names")
+EARLIER = {"dropout": 0.0}  # what a file is silent about that is older than the option
 FLAGS = ("batch_norm", "input_norm", "residual", "linear_bias", "standardize")
 
 
@@ -174,6 +185,9 @@ class RegressionNet(nn.Module):
     residual : bool
         Add a layer's input to its output where both have the same width
         (He et al. 2015, arXiv:1512.03385).
+    dropout : float
+        The share of units that each step leaves out after each hidden activation, in [0, 1)
+        (Srivastava et al. 2014).
     bn_momentum : float
         The share of the newest batch in BatchNorm's running statistics, in (0, 1].
     init : {"default", "xavier", "kaiming", "post"}
@@ -231,6 +245,7 @@ class RegressionNet(nn.Module):
         batch_norm: bool = True,
         input_norm: bool = False,
         residual: bool = False,
+        dropout: float = 0.0,
         bn_momentum: float = 0.1,
         init: Init = "default",
         linear_bias: bool = False,
@@ -303,6 +318,7 @@ class RegressionNet(nn.Module):
             self._norm(n_out) if c["batch_norm"] else None,
             get_activation(c["activation"]),
             skip=c["residual"] and n_in == n_out,
+            dropout=c["dropout"],
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -339,6 +355,10 @@ class RegressionNet(nn.Module):
         """The BatchNorm modules that there are, from the input to the head."""
         norms = [self.input_norm, *(layer.batch_norm() for layer in self.layers)]
         return [norm for norm in norms if norm is not None]
+
+    def dropouts(self) -> list[Dropout]:
+        """The Dropout modules that there are."""
+        return [layer.dropout for layer in self.layers] if self.config.get("dropout") else []
 
     @property
     def uses_batch_statistics(self) -> bool:
@@ -462,6 +482,7 @@ class RegressionNet(nn.Module):
     def __repr__(self) -> str:
         c = self.config
         flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
+        flags += [f"dropout {c['dropout']:g}"] if c["dropout"] else []
         flags += [c["numeric_embedding"]] if c["numeric_embedding"] else []
         parts = [self._widths(), c["activation"], *flags, f"{_count(self):,} parameters"]
         return printable(f"{type(self).__name__}({', '.join(parts)})")
@@ -509,7 +530,7 @@ class RegressionNet(nn.Module):
 
     @classmethod
     def _rebuilt(cls, tensors, about):
-        config = about["config"]
+        config = EARLIER | about["config"]
         _check_size(config, tensors)
         with torch.device("meta"):  # no memory is taken before the shapes are known to agree
             net = cls(**config)
@@ -556,8 +577,9 @@ def evaluating(net: RegressionNet) -> Iterator[RegressionNet]:
     with _ONE_AT_A_TIME:
         looking = _LOOKING.setdefault(net, [0, []])
         if looking[0] == 0:
-            # Batch norms alone care about the mode, and asking every module takes longer.
-            looking[1] = [module for module in (net, *net.batch_norms()) if module.training]
+            # These alone care about the mode, and asking every module takes longer.
+            modal = (net, *net.batch_norms(), *net.dropouts())
+            looking[1] = [module for module in modal if module.training]
             _set_training(looking[1], False)
         looking[0] += 1
     try:
@@ -626,6 +648,9 @@ def _checked(**options):
     momentum = o["bn_momentum"]
     if isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 < momentum <= 1:
         raise ValueError(f"bn_momentum must be in (0, 1], got {o['bn_momentum']!r}")
+    dropout = o["dropout"]
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
     if o["input_norm"] and o["numeric_embedding"]:
         raise ValueError(
             "input_norm moves the columns while the borders of the numeric embedding stay: "
@@ -634,6 +659,7 @@ def _checked(**options):
     return options | {
         "hidden": [count_of("a width in hidden", width) for width in o["hidden"]],
         "bn_momentum": float(o["bn_momentum"]),
+        "dropout": float(dropout),
         "seed": seed_of(o["seed"]),
         **{name: bool(o[name]) for name in FLAGS},
         **{name: count_of(name, o[name]) for name in ("n_features", "n_targets")},

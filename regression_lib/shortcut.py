@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from regression_lib.backprop import HOOKED_ALL, HOOKS, is_known
+from regression_lib.dropout import Dropout
 from regression_lib.embedding import PiecewiseLinear
 from regression_lib.ensemble import BatchNorms, Linears
 from regression_lib.network import Layer, RegressionNet
@@ -149,6 +150,7 @@ STEPS: dict[type, Callable[..., Any]] = {
     BatchNorms: _batch_norm,
     PiecewiseLinear: _piecewise_linear,
     nn.ReLU: _relu,
+    Dropout: lambda _module, _view: lambda x: x,
 }
 
 

@@ -229,6 +229,7 @@ class _Run:
         self.best = _Best(net, self.history.n_members, options["patience"])
         # Last, since from here on the network's tensors are windows, until `end`.
         self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
+        self.drops = _drops(net, seeds)
         self.passes = _Passes(net, self.descent.gradient)
 
     def epochs_left(self):
@@ -325,6 +326,7 @@ class _Run:
         """Leave the network with its best weights, in eval mode, with tensors of its own."""
         self.net.load_state_dict(self.best.weights)
         self.net.eval()
+        _lend(self.net, [])
         self.descent.release()
         lost = sorted({r.member for r in self.history.rows if not math.isfinite(r.train_loss)})
         if lost and self.history.n_members is not None:
@@ -341,13 +343,17 @@ class _Run:
 
     def _state(self):
         """All that later steps depend on: the very tensors, so that they can be filled, too."""
-        shuffles = [shuffle.get_state() for shuffle in self.shuffles]
+        shuffles, drops = (
+            {str(k): generator.get_state() for k, generator in enumerate(generators)}
+            for generators in (self.shuffles, self.drops)
+        )
         parts = {
             "net": self.net.state_dict(),
             "descent": self.descent.state(),
             "best": {"loss": self.best.loss, "age": self.best.age},
             "weights": self.best.weights,
-            "shuffles": {str(k): state for k, state in enumerate(shuffles)},
+            "shuffles": shuffles,
+            "drops": drops,
         }
         return {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
 
@@ -372,6 +378,8 @@ class _Run:
         check_tensors(tensors, own)
         for k, shuffle in enumerate(self.shuffles):
             shuffle.set_state(tensors[f"shuffles.{k}"])
+        for k, drop in enumerate(self.drops):
+            drop.set_state(tensors[f"drops.{k}"])
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
         self.history.rows.extend(rows)
@@ -429,6 +437,20 @@ class _Embedded:
 def _taken(values, rows):
     """values[rows], which takes twice as long."""
     return torch.index_select(values, 0, rows.flatten()).view(*rows.shape, values.shape[1])
+
+
+def _drops(net, seeds):
+    """Generators of what dropout leaves out, lent to the network for the training."""
+    # Other numbers than those that the same seed gives to the shuffling.
+    kinds = [(torch.Generator(net.head.weight.device), 2**32 + seed) for seed in seeds]
+    drops = [kind.manual_seed(seed) for kind, seed in kinds] if net.dropouts() else []
+    _lend(net, drops)
+    return drops
+
+
+def _lend(net, generators):
+    for dropout in net.dropouts():
+        dropout.generators = generators
 
 
 def _plain_number(value):

@@ -32,7 +32,7 @@ def assert_same(a, b, dtype):
     torch.testing.assert_close(a, b, rtol=TOLERANCE[dtype], atol=size * TOLERANCE[dtype])
 
 
-def by_both(net, batches):
+def by_both(net, batches, n_generators=1):
     """The predictions, gradients and buffers after the last of some batches, by hand and not."""
     results = []
     for make in (
@@ -40,6 +40,8 @@ def by_both(net, batches):
         lambda net, d, _: Autograd(net, d.gradient),
     ):
         own = copy.deepcopy(net)
+        for dropout in own.dropouts():  # the copies' generators start alike
+            dropout.generators = [torch.Generator().manual_seed(k) for k in range(n_generators)]
         descent = Descent(own, "adamw", 1e-3, 0.0)
         passes = {n: make(own, descent, n) for n in {y.shape[-2] for _, y, _ in batches}}
         for x, y, weight in batches:
@@ -64,6 +66,7 @@ def test_every_gradient_and_buffer_is_autograds(data):
         "activation": draw(st.sampled_from(list(ACTIVATIONS))),
         **{name: draw(flag) for name in ("batch_norm", "input_norm", "residual", "linear_bias")},
         "bn_momentum": draw(st.sampled_from([0.1, 0.7, 1.0])),
+        "dropout": draw(st.sampled_from([0, 0, 0.3])),
     }
     net = made(members, dtype, **options, seed=draw(st.integers(0, 99)))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
@@ -75,7 +78,7 @@ def test_every_gradient_and_buffer_is_autograds(data):
         weight = torch.rand(*own, n_rows, 1, generator=generator, dtype=dtype) if weighted else None
         batches.append((x, y, weight))
     assert is_written_out(net)
-    mine, theirs = by_both(net, batches)
+    mine, theirs = by_both(net, batches, members if own else 1)
     for name, value in theirs.items():
         if value.dtype.is_floating_point:
             assert_same(mine[name], value, value.dtype)
@@ -100,6 +103,7 @@ KINDS = {
     "raw": {"input_norm": True, "standardize": False, "linear_bias": True},
     "bins": {"numeric_embedding": "piecewise_linear", "n_bins": 4, "batch_norm": False},
     "linear": {"hidden": ()},
+    "dropout": {"dropout": 0.3, "batch_norm": False, "residual": True, "hidden": (6, 6)},
 }
 TRAINING = {"epochs": 3, "batch_size": 32, "lr": 0.01, "validation": (X[:40] + 0.1, Y[:40])}
 
