@@ -104,8 +104,12 @@ def mean_shares(column: np.ndarray, borders: np.ndarray) -> np.ndarray:
 
 
 def useful_bins(X: np.ndarray, most: int) -> list[int]:
-    """How many bins each column can fill: one for each gap between its values, `most` at most."""
-    return [min(max(_gaps(column, most), 1), most) for column in X.T]
+    """How many bins each column can fill: one for each gap between its values, `most` at most.
+
+    One of two values needs none: between them the column itself is all there is to tell.
+    """
+    gaps = [_gaps(column, max(most, 2)) for column in X.T]
+    return [min(gap, most) if gap > 1 else 0 for gap in gaps]
 
 
 def _gaps(column, most):

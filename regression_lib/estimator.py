@@ -71,11 +71,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     numeric_embedding : {"piecewise_linear", None}
         Cut each feature into `n_bins` pieces at its quantiles (Gorishniy et al. 2022,
         arXiv:2203.05556).
-    n_bins : int
-        At most; a feature with few values has fewer, and all features together have 32,768.
+    n_bins : int or "auto"
+        At most; a feature with few values has fewer, one with two values none, and all features
+        together have 32,768. "auto": 512, shared by the features of more than two values, and a
+        bin for each 32 training rows at most; within 16 and 128 in either case.
     n_members : int
-        Networks that differ in their initial weights and their batches, trained as one; the
-        prediction is their mean (Lakshminarayanan et al. 2017, arXiv:1612.01474).
+        Networks that differ in their initial weights, their batches and the rows that they hold
+        out, trained as one; the prediction is their mean (Lakshminarayanan et al. 2017,
+        arXiv:1612.01474).
     epochs : int or "auto"
         Passes over the training rows. "auto": 16, or as many as make 2,000 steps.
     batch_size : int or "auto"
@@ -94,6 +97,9 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         weight 0 are not among them.
     patience : int, optional
         Stop after so many epochs without a better validation loss.
+    weight_average : float or None
+        Judge, and keep, the mean of the weights over about so many epochs instead of those of the
+        last step (Polyak & Juditsky 1992; Izmailov et al. 2018, arXiv:1803.05407).
     warm_start : bool
         Let `fit` go on from the weights and scales of the last `fit`, unless the number of
         targets or an option of the network has changed (the bins stay those of the first). The
@@ -145,7 +151,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         batch_norm: bool = False,
         residual: bool = False,
         numeric_embedding: Embedding | None = "piecewise_linear",
-        n_bins: int = 64,
+        n_bins: int | Literal["auto"] = "auto",
         n_members: int = 1,
         epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -156,6 +162,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         validation_fraction: float | None = 0.1,
         calibration_fraction: float | None = 0,
         patience: int | None = None,
+        weight_average: float | None = 1.0,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         progress: Progress = False,
@@ -177,6 +184,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.calibration_fraction = calibration_fraction
         self.patience = patience
+        self.weight_average = weight_average
         self.warm_start = warm_start
         self.random_state = random_state
         self.progress = progress
@@ -427,11 +435,20 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     def _network(self, X, n_targets, seeds):
         options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         if self.numeric_embedding is not None:
-            most = min(count_of("n_bins", self.n_bins), max(1, MOST_BINS // X.shape[1]))
-            options["n_bins"] = useful_bins(X, most)
+            options["n_bins"] = self._bins(X)
         if self.n_members == 1:
             return RegressionNet(X.shape[1], n_targets, seed=seeds[0], **options)
         return EnsembleNet(self.n_members, X.shape[1], n_targets, seed=seeds, **options)
+
+    def _bins(self, X):
+        """The number of bins of each feature."""
+        most = max(1, MOST_BINS // X.shape[1])
+        if not isinstance(self.n_bins, str) or self.n_bins != "auto":
+            return useful_bins(X, min(count_of("n_bins", self.n_bins), most))
+        useful = useful_bins(X, min(128, most))
+        shared = 512 // max(1, np.count_nonzero(useful))
+        most = min(most, max(16, min(shared, len(X) // 32)))
+        return [min(n, most) for n in useful]
 
     def _is_of(self, net, n_targets):
         """Whether a network is what the options describe, so that its training can go on."""
@@ -460,7 +477,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         size = count_of("batch_size", size)
         if isinstance(epochs, str) and epochs == "auto":
             epochs = max(16, math.ceil(2000 / math.ceil(n_train / size)))
-        names = ["lr", "schedule", "optimizer", "weight_decay", "progress"]
+        names = ["lr", "schedule", "optimizer", "weight_decay", "weight_average", "progress"]
         return {name: getattr(self, name) for name in names} | {
             "epochs": epochs,
             "batch_size": size,

@@ -599,7 +599,7 @@ def _set_training(modules, training):
 def _check_size(config, tensors):
     """Refuse a configuration of more parts than the file has numbers, before it is built."""
     parts = [config["n_features"], config["n_targets"], *config["hidden"]]
-    parts += [*(config["n_bins"] or []), config.get("n_members", 1)]
+    parts += [*filter(None, config["n_bins"] or []), config.get("n_members", 1)]
     held = sum(tensor.numel() for tensor in tensors.values())
     if not all(type(part) is int and part > 0 for part in parts) or sum(parts) > held:
         raise ValueError(f"its {held} numbers are not those of its configuration, {config}")
@@ -668,10 +668,12 @@ def _checked(**options):
 
 
 def _bins(n_bins, n_features):
-    each = [n_bins] * n_features if np.ndim(n_bins) == 0 else list(n_bins)
+    if np.ndim(n_bins) == 0:
+        return [count_of("n_bins", n_bins)] * n_features
+    each = list(n_bins)
     if len(each) != n_features:
         raise ValueError(f"n_bins has {len(each)} numbers for {n_features} features")
-    return [count_of("n_bins", n) for n in each]
+    return [0 if n == 0 and not isinstance(n, bool) else count_of("n_bins", n) for n in each]
 
 
 def seed_of(value: int) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from numbers import Real
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -24,25 +25,42 @@ TINY = np.finfo(np.float32).tiny
 NAMES_OF = {"X": "feature_names", "y": "target_names"}
 
 
+class Rows(NamedTuple):
+    """What a training runs on: (x, y) or (x, y, weight), standardised.
+
+    Where members hold out rows of their own, `train` has all rows, and `own` the numbers of those
+    that each member trains on, and of those that it is judged by: (n_members, n_rows) each.
+    """
+
+    train: tuple[torch.Tensor, ...]
+    valid: tuple[torch.Tensor, ...] | None
+    own: tuple[torch.Tensor, torch.Tensor] | None
+
+
 def training_rows(
     net: RegressionNet,
     X: Dataset | Table,
     y: Table | None,
     validation: Validation,
     sample_weight: Column | None,
-    seed: int,
+    seeds: Sequence[int],
     device: torch.device,
-) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...] | None]:
-    """Checked and standardised tensors to train on and to judge by: (x, y) or (x, y, weight)."""
+) -> Rows:
+    """Checked and standardised rows: of several seeds each holds out rows of its own."""
     X, y, units = unpacked(X, y)
     # A network that has been trained keeps its names, for which its weights were made.
     names = (net.feature_names or column_names(X), net.target_names or column_names(y, "y"))
     x, y = _matrices(net, X, y, "", names)
     weight = None if sample_weight is None else _weights(sample_weight, len(x))
     train = np.arange(len(x)) if weight is None else np.flatnonzero(weight)
-    held_out = None
-    if is_fraction(validation):
-        train, held = _hold_out(train, validation, seed)
+    held_out = own = None
+    if is_fraction(validation) and len(seeds) > 1:
+        parts = [_hold_out(np.arange(len(train)), validation, seed) for seed in seeds]
+        own = tuple(
+            torch.from_numpy(np.stack(rows)).to(device) for rows in zip(*parts, strict=True)
+        )
+    elif is_fraction(validation):
+        train, held = _hold_out(train, validation, seeds[0])
         held_out = x, y, weight, held
     elif validation is not None:
         held_out = _matrices(net, *_validation(validation, names, y), "validation ", names)
@@ -54,7 +72,7 @@ def training_rows(
         rows = _to_tensors(net, x, y, weight, train)
         if net.embedding is not None and not net.embedding.is_set:
             net.embedding.set(rows[0])
-        return rows, held_out and _to_tensors(net, *held_out)
+        return Rows(rows, held_out and _to_tensors(net, *held_out), own)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
@@ -32,7 +32,7 @@ from regression_lib.network import (
     evaluating,
     seed_of,
 )
-from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Descent, Optimizer, Schedule
+from regression_lib.optimizers import OPTIMIZERS, SCHEDULES, Average, Descent, Optimizer, Schedule
 from regression_lib.progress import Progress, known_kind, track
 from regression_lib.rows import Validation, find_device, training_rows
 from regression_lib.storage import PathLike, check_writable, read_tensors, write_tensors
@@ -55,6 +55,7 @@ def fit(
     optimizer: Optimizer = "adamw",
     weight_decay: float = 0.01,
     patience: int | None = None,
+    weight_average: float | None = None,
     progress: Progress = False,
     callback: Callable[[History], object] | None = None,
     checkpoint: PathLike | None = None,
@@ -89,6 +90,9 @@ def fit(
     weight_decay : float
     patience : int, optional
         Stop after so many epochs without a better validation loss.
+    weight_average : float, optional
+        Judge, and keep, the mean of the weights over about so many epochs instead of those of the
+        last step (Polyak & Juditsky 1992; Izmailov et al. 2018, arXiv:1803.05407).
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
     callback : callable, optional
         Called with the `History` after each epoch. What it raises ends the training, and the
@@ -100,8 +104,9 @@ def fit(
         training would reach.
     seed : int, or sequence of int
         Of the shuffling and of a validation fraction. With one seed all members of an ensemble
-        see the same batches; with one for each member, each has batches of its own (and the
-        first seed draws the validation fraction).
+        see the same batches and are judged by the same rows; with one for each member, each has
+        batches of its own, and of a validation fraction rows of its own. Between them they then
+        train on about all rows, whose scales and bins they share.
     device : str, optional
         "cpu", "cuda", "mps"; by default where the network is.
 
@@ -130,7 +135,16 @@ def fit(
     if not isinstance(net, RegressionNet):
         raise TypeError(f"net must be a RegressionNet or an EnsembleNet, got {net!r}")
     options = _checked(
-        net, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed
+        net,
+        epochs,
+        batch_size,
+        lr,
+        schedule,
+        optimizer,
+        weight_decay,
+        patience,
+        weight_average,
+        seed,
     )
     progress = known_kind(progress)
     if resume and checkpoint is None:
@@ -142,11 +156,11 @@ def fit(
     if checkpoint is not None:
         check_writable(checkpoint)
         checkpoint = Path(checkpoint).resolve()  # wherever a callback may go
-    first_seed = np.ravel(options["seed"])[0]
+    seeds = np.ravel(options["seed"]).tolist()
     device = find_device(net, device)
     with _with_gradients(net):
-        rows = training_rows(net, X, y, validation, sample_weight, first_seed, device)
-        return _train(_Run(net, *rows, options), progress, callback, checkpoint, resume)
+        rows = training_rows(net, X, y, validation, sample_weight, seeds, device)
+        return _train(_Run(net, rows, options), progress, callback, checkpoint, resume)
 
 
 def _train(run, progress, callback, checkpoint, resume):
@@ -220,17 +234,32 @@ class _Best:
 class _Run:
     """One training: all that changes from epoch to epoch, and so all that a checkpoint holds."""
 
-    def __init__(self, net, train, valid, options):
-        self.net, self.train, self.valid, self.options = net, train, valid, options
-        self.inputs = _Embedded(net, train[0])
+    def __init__(self, net, rows, options):
+        self.net, self.options = net, options
+        self.train, self.valid, self.own = rows
+        self.inputs = _Embedded(net, self.train[0])
         seeds = options["seed"] if isinstance(options["seed"], list) else [options["seed"]]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.history = History(n_members=len(net) if isinstance(net, EnsembleNet) else None)
         self.best = _Best(net, self.history.n_members, options["patience"])
         # Last, since from here on the network's tensors are windows, until `end`.
         self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
+        self.average = self._average()
         self.drops = _drops(net, seeds)
         self.passes = _Passes(net, self.descent.gradient)
+
+    def _average(self):
+        """Of the weights, and of what batch norms remember of the batches that they have seen."""
+        n_epochs, norms = self.options["weight_average"], self.net.batch_norms()
+        if n_epochs is None:
+            return None
+        kept = [part for norm in norms for part in (norm.running_mean, norm.running_var)]
+        n_steps = n_epochs * math.ceil(self._n_rows() / self.options["batch_size"])
+        return Average([self.descent.weights, *kept], n_steps)
+
+    def _n_rows(self):
+        """How many rows are trained on: by each member, where they hold out rows of their own."""
+        return len(self.train[0]) if self.own is None else self.own[0].shape[1]
 
     def epochs_left(self):
         over = self.best.is_old()  # resumed after it had stopped early
@@ -252,14 +281,21 @@ class _Run:
                 self._stop_if_diverged(loss, "training", epoch)
                 passes.backward(gradient)
                 self.descent.step(share(step, n_steps))
+                if self.average is not None:
+                    self.average.see(step)
                 total.add_(loss, alpha=rows.shape[-1] / n_rows)
-        total, valid_loss = total.cpu(), self._validation_loss(epoch)
+        with nullcontext() if self.average is None else self.average.instead():
+            looked, *losses = self._judge(epoch, total.cpu())
+        self._record(epoch, looked, *losses, share(step, n_steps), time.perf_counter() - start)
+
+    def _judge(self, epoch, total):
+        """Keep the weights if they are the best so far; who still looked, and both losses."""
+        valid_loss = self._validation_loss(epoch)
         if valid_loss is None:  # nobody else would see what the last step has done
             total += self._stop_if_diverged(self._ruined(), "training", epoch)
         looked = self.best.looks()
         self.best.see(self.net, total, valid_loss)
-        losses = total, torch.tensor(math.nan) if valid_loss is None else valid_loss
-        self._record(epoch, looked, *losses, share(step, n_steps), time.perf_counter() - start)
+        return looked, total, torch.tensor(math.nan) if valid_loss is None else valid_loss
 
     def _ruined(self):
         """0, or NaN where a weight is no longer finite: one number, or one for each member."""
@@ -269,23 +305,34 @@ class _Run:
 
     def _batches(self):
         """The rows' numbers in a new order, batch by batch: (n,), or (n_members, n)."""
-        x, size = self.train[0], self.options["batch_size"]
-        orders = [torch.randperm(len(x), generator=shuffle) for shuffle in self.shuffles]
-        order = torch.stack(orders) if len(orders) > 1 else orders[0]
-        batches = order.to(x.device).split(size, dim=-1)
+        n_rows, size = self._n_rows(), self.options["batch_size"]
+        orders = [torch.randperm(n_rows, generator=shuffle) for shuffle in self.shuffles]
+        order = (torch.stack(orders) if len(orders) > 1 else orders[0]).to(self.train[0].device)
+        if self.own is not None:
+            order = self.own[0].gather(1, order)
+        batches = order.split(size, dim=-1)
         # BatchNorm cannot train on one row, so a last such batch goes.
         alone = batches[-1].shape[-1] == 1 and self.net.uses_batch_statistics
         return batches[:-1] if alone else batches
 
     def _validation_loss(self, epoch):
-        if self.valid is None:
+        if self.valid is None and self.own is None:
             return None
-        parts = zip(*(part.split(self.net.rows_at_once) for part in self.valid), strict=True)
+        total, n_rows = 0, 0
         with evaluating(self.net), torch.no_grad():
-            loss = sum(
-                squared(self.net.standardized(x), *rest)[0] * len(x) for x, *rest in parts
-            ) / len(self.valid[0])
-        return self._stop_if_diverged(loss, "validation", epoch).cpu()
+            for x, *rest in self._validation_parts():
+                total = total + squared(self.net.standardized(x), *rest)[0] * x.shape[-2]
+                n_rows += x.shape[-2]
+        return self._stop_if_diverged(total / n_rows, "validation", epoch).cpu()
+
+    def _validation_parts(self):
+        """The rows to judge by, some at a time: the same for all members, or some for each."""
+        size = self.net.rows_at_once
+        if self.own is None:
+            yield from zip(*(part.split(size) for part in self.valid), strict=True)
+            return
+        for rows in self.own[1].split(size, dim=-1):
+            yield [_taken(part, rows) for part in self.train]
 
     def _stop_if_diverged(self, loss, which, epoch):
         if math.isfinite((loss.sum() if loss.ndim else loss).item()):
@@ -318,7 +365,7 @@ class _Run:
         if not last:
             return ""
         shown = f"train {np.mean([row.train_loss for row in last]):.4f}"
-        if self.valid is None:
+        if self.valid is None and self.own is None:
             return shown
         return f"{shown}, validation {np.mean([row.validation_loss for row in last]):.4f}"
 
@@ -354,6 +401,7 @@ class _Run:
             "weights": self.best.weights,
             "shuffles": shuffles,
             "drops": drops,
+            "average": dict(enumerate(self.average.means if self.average else [])),
         }
         return {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
 
@@ -390,7 +438,7 @@ class _Run:
         scales = [
             part for s in (self.net.x_scaler, self.net.y_scaler) for part in (s.mean, s.scale)
         ]
-        rows = [*self.train, *(self.valid or ()), *scales]
+        rows = [*self.train, *(self.valid or ()), *(self.own or ()), *scales]
         digest = hashlib.sha256()
         for part in rows:
             digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
@@ -463,7 +511,18 @@ def _copy(net):
     return {name: value.detach().clone() for name, value in net.state_dict().items()}
 
 
-def _checked(net, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed):
+def _checked(
+    net,
+    epochs,
+    batch_size,
+    lr,
+    schedule,
+    optimizer,
+    weight_decay,
+    patience,
+    weight_average,
+    seed,
+):
     """The options as a dict, or an error that names the wrong one and its value."""
     members = len(net) if isinstance(net, EnsembleNet) else None
     if batch_size == 1 and net.uses_batch_statistics:
@@ -476,6 +535,8 @@ def _checked(net, epochs, batch_size, lr, schedule, optimizer, weight_decay, pat
             raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
     if not (0 <= _number("weight_decay", weight_decay) < math.inf):
         raise ValueError(f"weight_decay must be zero or more, got {weight_decay}")
+    if weight_average is not None and not 0 < _number("weight_average", weight_average) < math.inf:
+        raise ValueError(f"weight_average must be a number of epochs or None, got {weight_average}")
     return {
         "epochs": count_of("epochs", epochs),
         "batch_size": count_of("batch_size", batch_size),
@@ -484,6 +545,7 @@ def _checked(net, epochs, batch_size, lr, schedule, optimizer, weight_decay, pat
         "optimizer": optimizer,
         "weight_decay": float(weight_decay),
         "patience": None if patience is None else count_of("patience", patience),
+        "weight_average": None if weight_average is None else float(weight_average),
         "seed": _for_members("seed", seed, members, seed_of),
     }
 

@@ -78,7 +78,8 @@ def test_bins_that_can_be_filled():
     late[:, 0] = np.arange(len(late))
     late[ROWS:, 1] = 1 + np.arange(500)  # all its values come after the first rows
     late[ROWS:, 2] = 1
-    assert useful_bins(late, 64) == [64, 64, 1, 1]
+    assert useful_bins(late, 64) == [64, 64, 0, 0]
+    assert useful_bins(late, 1) == [1, 1, 0, 0]
     assert useful_bins(np.array([[0.0], [1.0], [3.0]]), 64) == [2]
 
 
@@ -88,6 +89,15 @@ def test_columns_of_own_sizes_and_leading_dimensions():
     wide = embedding(x.expand(4, 50, 3))
     assert wide.shape == (4, 50, 13)
     assert torch.equal(wide[2], embedding(x))
+
+
+def test_columns_without_bins():
+    x = torch.randn(50, 3)
+    assert torch.equal(made(x, 0, 0, 0)(x), x)
+    some = made(x, 0, 4, 0)
+    assert torch.equal(some(x)[:, 3:], made(x[:, 1:2], 4)(x[:, 1:2])[:, 1:])
+    net = RegressionNet(3, numeric_embedding="piecewise_linear", n_bins=[0, 4, 0])
+    assert net.config["n_bins"] == [0, 4, 0]
 
 
 def test_a_network_learns_steps_that_a_plain_one_does_not():

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import train_test_split
 
 from regression_lib import EnsembleNet, RegressionNet, fit, fold_batch_norm, layer_statistics
 
@@ -321,3 +322,70 @@ class TestRestOfTheLibrary:
     def test_a_single_network_takes_single_options(self):
         with pytest.raises(ValueError, match="lr has 2 values for one network"):
             fit(alone(0, {}), X, Y, lr=[0.1, 0.2])
+
+
+class TestOwnRows:
+    """With a seed for each, members hold out rows of their own."""
+
+    OPTIONS = {"epochs": 3, "batch_size": 32, "validation": 0.2, "seed": [5, 6, 7]}
+
+    def held_out(self, seed):
+        return train_test_split(np.arange(len(X)), test_size=0.2, random_state=seed)[1]
+
+    def test_each_is_judged_by_its_own(self):
+        net = ensemble({"hidden": (16,)})
+        history = fit(net, X, Y, **self.OPTIONS)
+        members = net.predict_members(X)
+        for k, seed in enumerate(self.OPTIONS["seed"]):
+            rows = self.held_out(seed)
+            z = (Y[rows] - members[k][rows]) / net.y_scaler.scale.numpy()
+            assert (z**2).mean() == pytest.approx(history[k].best.validation_loss[0], rel=1e-4)
+
+    def test_rows_held_out_are_not_trained_on(self):
+        spoilt = Y.copy()
+        rows = self.held_out(6)
+        spoilt[rows] += 100 * np.random.default_rng(0).normal(size=(len(rows), 2))
+        nets = [ensemble({"hidden": (16,)}) for _ in range(2)]
+        for net, y in zip(nets, (Y, spoilt), strict=True):
+            net.x_scaler.set(X.mean(0), X.std(0))
+            net.y_scaler.set(Y.mean(0), Y.std(0))
+            # One epoch: whichever is the best one depends on the rows held out.
+            fit(net, X, y, **(self.OPTIONS | {"epochs": 1}))
+        assert_same_weights(nets[0][1], nets[1][1], 0)
+        assert not np.allclose(nets[0][0].head.weight.detach(), nets[1][0].head.weight.detach())
+
+    def test_with_one_seed_all_share_theirs(self):
+        net = ensemble({"hidden": (16,)})
+        history = fit(net, X, Y, **(self.OPTIONS | {"seed": 6}))
+        rows = self.held_out(6)
+        z = (Y[rows] - net.predict_members(X)[:, rows]) / net.y_scaler.scale.numpy()
+        assert (z**2).mean((1, 2)) == pytest.approx(history.best.validation_loss, rel=1e-4)
+
+    def test_rows_that_do_not_count_are_nobodys(self):
+        counts = np.r_[np.zeros(50), np.ones(100)]
+        nets = [ensemble({"hidden": (16,)}) for _ in range(2)]
+        fit(nets[0], X, Y, sample_weight=counts, **self.OPTIONS)
+        fit(nets[1], X[50:], Y[50:], sample_weight=counts[50:], **self.OPTIONS)
+        for one, other in zip(*nets, strict=True):
+            assert_same_weights(one, other, 1e-6)
+
+    def test_interrupted_and_resumed(self, tmp_path):
+        whole, resumed = (ensemble({"hidden": (16,)}) for _ in range(2))
+        options = self.OPTIONS | {"weight_average": 1.5}
+        fit(whole, X, Y, **options)
+
+        def stop(history):
+            if len(history) == 2:
+                raise RuntimeError("the power fails")
+
+        with pytest.raises(RuntimeError, match="the power fails"):
+            fit(
+                ensemble({"hidden": (16,)}),
+                X,
+                Y,
+                checkpoint=tmp_path / "run",
+                callback=stop,
+                **options,
+            )
+        fit(resumed, X, Y, checkpoint=tmp_path / "run", resume=True, **options)
+        assert_same_weights(whole, resumed, 0)

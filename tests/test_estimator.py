@@ -112,7 +112,7 @@ class TestLearning:
         for name, seed in {"own batches": seeds, "the same batches": seeds[0]}.items():
             net = EnsembleNet(2, 3, hidden=(16, 16), batch_norm=False, seed=seeds)
             settings = {"epochs": 2, "batch_size": 32, "lr": 3e-3, "weight_decay": 0.1}
-            fit(net, X, Y[:, None], seed=seed, **settings)
+            fit(net, X, Y[:, None], seed=seed, weight_average=1, **settings)
             by_hand[name] = net.predict_members(X)
         assert np.array_equal(model.net_.predict_members(X), by_hand["own batches"])
         others = by_hand["the same batches"]
@@ -210,11 +210,28 @@ class TestLearning:
     def test_many_features_share_the_bins(self, monkeypatch):
         wide = RNG.normal(size=(70, 1000))
         options = {"hidden": (1,), "epochs": 1}
-        assert DeepRegressor(**options).fit(wide, Y[:70]).net_.config["n_bins"] == [32] * 1000
-        few = np.stack([X[:, 0], X[:, 1] > 0, 0 * X[:, 2]], axis=1)  # at most a piece a gap
-        assert DeepRegressor(**options).fit(few, Y).net_.config["n_bins"] == [64, 1, 1]
+        most = DeepRegressor(n_bins=64, **options).fit(wide, Y[:70]).net_
+        assert most.config["n_bins"] == [32] * 1000
+        few = np.stack([X[:, 0], X[:, 1] > 0, 0 * X[:, 2]], axis=1)  # two values need no piece
+        assert DeepRegressor(n_bins=64, **options).fit(few, Y).net_.config["n_bins"] == [64, 0, 0]
         monkeypatch.setattr(estimator, "MOST_BINS", 2)
         assert DeepRegressor(**options).fit(X, Y).net_.config["n_bins"] == [1, 1, 1]
+
+    @pytest.mark.parametrize(
+        ("n_rows", "n_features", "bins"),
+        [
+            (100, 1, 16),  # few rows
+            (1600, 1, 50),  # a bin for each 32 rows
+            (6400, 1, 128),  # few features
+            (6400, 16, 32),  # 512 of all features
+            (6400, 100, 16),  # many features
+        ],
+    )
+    def test_auto_bins_by_rows_and_features(self, n_rows, n_features, bins):
+        many = RNG.normal(size=(n_rows, n_features))
+        table = np.column_stack([many, many > 0])  # whose columns of two values take no share
+        model = DeepRegressor(hidden=(1,), epochs=1).fit(table, many[:, 0])
+        assert model.net_.config["n_bins"] == [bins] * n_features + [0] * n_features
 
     def test_held_out_rows_do_not_count_for_the_auto_batch(self):
         X, y = RNG.normal(size=(544, 1)), RNG.normal(size=544)
@@ -317,12 +334,17 @@ class TestAtHome:
         assert (tmp_path / "model").stat().st_size < 2 * weights + 60_000
 
     def test_the_defaults_are_those_of_the_pages(self):
-        sizes = {"hidden": (256, 128), "n_bins": 64, "n_members": 1, "validation_fraction": 0.1}
-        words = {"epochs": "auto", "batch_size": "auto", "numeric_embedding": "piecewise_linear"}
+        sizes = {"hidden": (256, 128), "n_members": 1, "validation_fraction": 0.1}
+        words = {"n_bins": "auto"} | {
+            "epochs": "auto",
+            "batch_size": "auto",
+            "numeric_embedding": "piecewise_linear",
+        }
         words |= {"activation": "relu", "schedule": "one_cycle", "optimizer": "adamw"}
         flags = dict.fromkeys(("batch_norm", "residual", "warm_start", "progress"), False)
         nothing = dict.fromkeys(("patience", "random_state", "device"))
-        steps = {"lr": 3e-3, "weight_decay": 0.1, "calibration_fraction": 0}
+        steps = {"lr": 3e-3, "weight_decay": 0.1, "weight_average": 1.0}
+        steps["calibration_fraction"] = 0
         assert DeepRegressor().get_params() == sizes | words | flags | nothing | steps
 
     def test_clone_and_html(self):

@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from regression_lib import EnsembleNet, RegressionNet, optimizers
-from regression_lib.optimizers import SCHEDULES, Descent
+from regression_lib.optimizers import SCHEDULES, Average, Descent
 
 X, Y = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.ones(40, 1)
 PEERS = {
@@ -130,3 +130,35 @@ def test_schedules_are_those_of_torch(n_steps):
 def test_a_single_step_is_a_whole_one():
     # PyTorch's one-cycle would take it at 4e-6 of the rate.
     assert SCHEDULES["one_cycle"](0, 1) == 1
+
+
+class TestAverage:
+    def test_at_first_the_mean_of_all_that_was_seen_later_older_ones_fade(self):
+        weights = torch.zeros(3)
+        average = Average([weights], n_steps=16)
+        for step in range(16):
+            weights.fill_(step)
+            average.see(step)
+        torch.testing.assert_close(average.means[0], torch.full((3,), 7.5))
+        weights.fill_(100)
+        average.see(16)
+        torch.testing.assert_close(average.means[0], torch.full((3,), 7.5 + (100 - 7.5) / 16))
+
+    def test_it_looks_sixteen_times_in_its_span(self):
+        weights, seen = torch.zeros(1), []
+        average = Average([weights], n_steps=1600)
+        for step in range(300):
+            weights.fill_(step)
+            before = average.means[0].clone()
+            average.see(step)
+            seen += [step] if step and not torch.equal(before, average.means[0]) else []
+        assert seen == [100, 200]
+
+    def test_means_stand_in_and_go_even_after_an_error(self):
+        weights = torch.ones(2)
+        average = Average([weights], n_steps=1)
+        weights.fill_(5)
+        with pytest.raises(RuntimeError, match="within"), average.instead():
+            assert torch.equal(weights, torch.ones(2))
+            raise RuntimeError("within")
+        assert torch.equal(weights, torch.full((2,), 5.0))

@@ -27,6 +27,7 @@ from regression_lib import (
     make_projectile,
     split,
 )
+from regression_lib.optimizers import Descent
 
 SMALL = {"epochs": 4, "batch_size": 32}
 STANDSTILL = 1e-30  # a learning rate that leaves every weight as it is
@@ -322,6 +323,52 @@ def interrupt_after(monkeypatch, epochs):
     monkeypatch.setattr(training._Run, "train_one", train_one)
 
 
+class TestWeightAverage:
+    """The mean of the weights is judged and kept, and the training goes on without it."""
+
+    OPTIONS = {"epochs": 3, "batch_size": 25, "schedule": "constant", "lr": 0.01}
+
+    def test_it_is_the_mean_over_the_last_epochs(self, monkeypatch):
+        seen, step = [], Descent.step
+
+        def and_look(descent, share):
+            step(descent, share)
+            seen.append(descent.weights.clone())
+
+        monkeypatch.setattr(Descent, "step", and_look)
+        network = net(batch_norm=False)
+        fit(network, *data(100), weight_average=100, **self.OPTIONS)  # four steps an epoch
+        every = 400 // 16
+        kept = torch.cat([p.detach().flatten() for p in network.parameters()])
+        torch.testing.assert_close(kept, torch.stack(seen[::every]).mean(0))
+
+    def test_it_leaves_the_training_alone(self):
+        losses = []
+        for average in (None, 1):
+            history = fit(net(), *data(), weight_average=average, **self.OPTIONS)
+            losses.append(history.frame.train_loss.tolist())
+        assert losses[0] == losses[1]
+
+    def test_what_is_judged_is_what_is_kept_with_batch_norm_as_well(self):
+        network, held = net(), data(60, seed=5)
+        options = self.OPTIONS | {"epochs": 8, "lr": 0.03}
+        history = fit(network, *data(), validation=held, weight_average=1, **options)
+        best = history.frame.validation_loss.min()
+        assert squares(network, *held).mean() == pytest.approx(best, rel=1e-4)
+
+    def test_means_of_a_high_rate_are_better_than_the_last_step(self):
+        better = 0
+        for seed in range(5):
+            errors = []
+            for average in (None, 1):
+                network = net(seed=seed, batch_norm=False)
+                options = self.OPTIONS | {"epochs": 20, "lr": 0.1, "seed": seed}
+                fit(network, *data(300), weight_average=average, **options)
+                errors.append(squares(network, *data(300)).mean())
+            better += errors[1] < errors[0]
+        assert better >= 4
+
+
 class TestInterruption:
     def test_ctrl_c_keeps_the_best_weights_and_the_history(self, monkeypatch):
         interrupt_after(monkeypatch, 40)
@@ -365,10 +412,12 @@ class TestInterruption:
 
     @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
     @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+    @pytest.mark.parametrize("average", [None, 2.5])
     def test_resuming_reaches_the_same_weights_to_the_bit(
-        self, tmp_path, monkeypatch, optimizer, schedule
+        self, tmp_path, monkeypatch, optimizer, schedule, average
     ):
         options = {"validation": data(seed=3), "epochs": 7, "batch_size": 32}
+        options["weight_average"] = average
         options |= {"optimizer": optimizer, "schedule": schedule, "lr": 0.02}
         whole = net()
         expected = fit(whole, *data(), **options)
@@ -546,6 +595,8 @@ def spoiled(value):
         ({"optimizer": "lion"}, ValueError, "unknown optimizer 'lion'.*adamw"),
         ({"patience": 3}, ValueError, "needs validation rows"),
         ({"resume": True}, ValueError, "needs checkpoint=path"),
+        ({"weight_average": 0}, ValueError, "weight_average must be a number of epochs or None"),
+        ({"weight_average": "1"}, TypeError, "weight_average must be a number, got '1'"),
         ({"device": "cuda:77"}, ValueError, "device 'cuda:77' is not on this machine; here: cpu"),
         ({"device": "abacus"}, ValueError, "unknown device 'abacus'"),
         ({"validation": 1.5}, ValueError, r"fraction must be in \(0, 1\), got 1.5"),
@@ -565,7 +616,7 @@ def test_bad_input_never_trains(arguments, error, words):
 def test_the_defaults_are_those_of_the_pages():
     numbers = {"epochs": 30, "batch_size": 256, "lr": 3e-3, "weight_decay": 0.01, "seed": 0}
     words = {"schedule": "one_cycle", "optimizer": "adamw", "progress": False, "resume": False}
-    none = "y validation sample_weight patience callback checkpoint device"
+    none = "y validation sample_weight patience weight_average callback checkpoint device"
     expected = numbers | words | dict.fromkeys(none.split())
     parameters = inspect.signature(fit).parameters
     assert {name: parameters[name].default for name in expected} == expected
