@@ -324,19 +324,20 @@ class TestRestOfTheLibrary:
             fit(alone(0, {}), X, Y, lr=[0.1, 0.2])
 
 
+OWN = {"epochs": 3, "batch_size": 32, "validation": 0.2, "seed": [5, 6, 7]}
+
+
 class TestOwnRows:
     """With a seed for each, members hold out rows of their own."""
-
-    OPTIONS = {"epochs": 3, "batch_size": 32, "validation": 0.2, "seed": [5, 6, 7]}
 
     def held_out(self, seed):
         return train_test_split(np.arange(len(X)), test_size=0.2, random_state=seed)[1]
 
     def test_each_is_judged_by_its_own(self):
         net = ensemble({"hidden": (16,)})
-        history = fit(net, X, Y, **self.OPTIONS)
+        history = fit(net, X, Y, **OWN)
         members = net.predict_members(X)
-        for k, seed in enumerate(self.OPTIONS["seed"]):
+        for k, seed in enumerate(OWN["seed"]):
             rows = self.held_out(seed)
             z = (Y[rows] - members[k][rows]) / net.y_scaler.scale.numpy()
             assert (z**2).mean() == pytest.approx(history[k].best.validation_loss[0], rel=1e-4)
@@ -350,13 +351,13 @@ class TestOwnRows:
             net.x_scaler.set(X.mean(0), X.std(0))
             net.y_scaler.set(Y.mean(0), Y.std(0))
             # One epoch: whichever is the best one depends on the rows held out.
-            fit(net, X, y, **(self.OPTIONS | {"epochs": 1}))
+            fit(net, X, y, **(OWN | {"epochs": 1}))
         assert_same_weights(nets[0][1], nets[1][1], 0)
         assert not np.allclose(nets[0][0].head.weight.detach(), nets[1][0].head.weight.detach())
 
     def test_with_one_seed_all_share_theirs(self):
         net = ensemble({"hidden": (16,)})
-        history = fit(net, X, Y, **(self.OPTIONS | {"seed": 6}))
+        history = fit(net, X, Y, **(OWN | {"seed": 6}))
         rows = self.held_out(6)
         z = (Y[rows] - net.predict_members(X)[:, rows]) / net.y_scaler.scale.numpy()
         assert (z**2).mean((1, 2)) == pytest.approx(history.best.validation_loss, rel=1e-4)
@@ -364,14 +365,110 @@ class TestOwnRows:
     def test_rows_that_do_not_count_are_nobodys(self):
         counts = np.r_[np.zeros(50), np.ones(100)]
         nets = [ensemble({"hidden": (16,)}) for _ in range(2)]
-        fit(nets[0], X, Y, sample_weight=counts, **self.OPTIONS)
-        fit(nets[1], X[50:], Y[50:], sample_weight=counts[50:], **self.OPTIONS)
+        fit(nets[0], X, Y, sample_weight=counts, **OWN)
+        fit(nets[1], X[50:], Y[50:], sample_weight=counts[50:], **OWN)
         for one, other in zip(*nets, strict=True):
             assert_same_weights(one, other, 1e-6)
 
     def test_interrupted_and_resumed(self, tmp_path):
         whole, resumed = (ensemble({"hidden": (16,)}) for _ in range(2))
-        options = self.OPTIONS | {"weight_average": 1.5}
+        options = OWN | {"weight_average": 1.5}
+        fit(whole, X, Y, **options)
+
+        def stop(history):
+            if len(history) == 2:
+                raise RuntimeError("the power fails")
+
+        options["checkpoint"] = tmp_path / "run"
+        with pytest.raises(RuntimeError, match="the power fails"):
+            fit(ensemble({"hidden": (16,)}), X, Y, callback=stop, **options)
+        fit(resumed, X, Y, resume=True, **options)
+        assert_same_weights(whole, resumed, 0)
+        assert len(history) == len(expected) == 5
+
+    def test_looking_into_layers_takes_one_member(self):
+        net = ensemble({})
+        with pytest.raises(TypeError, match=r"look at one member, net\[k\]"):
+            layer_statistics(net, torch.zeros(5, 3))
+        assert len(layer_statistics(net[0], torch.randn(5, 3))) > 0
+
+    def test_words(self):
+        net = EnsembleNet(5, 4, hidden=(64, 64))
+        text = "EnsembleNet(5 × (4 → 64 → 64 → 1), relu, batch_norm, 23,365 parameters)"
+        assert repr(net) == text
+        assert net.summary().parameters.iloc[-1] == 23365
+
+    @pytest.mark.parametrize("shape", [(3,), (10, 4), (2, 10, 3), (3, 10, 2)])
+    def test_wrong_shapes(self, shape):
+        with pytest.raises(ValueError, match="expected"):
+            ensemble({})(torch.zeros(shape))
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"lr": [0.1, 0.1]}, "lr has 2 values for 3 members"),
+            ({"seed": [1]}, "seed has 1 values for 3 members"),
+            ({"lr": [0.1, -1, 0.1]}, r"lr must be positive and finite, got -1"),
+        ],
+    )
+    def test_wrong_numbers_of_options(self, change, words):
+        with pytest.raises(ValueError, match=words):
+            fit(ensemble({}), X, Y, **(TRAINING | change))
+
+    def test_a_single_network_takes_single_options(self):
+        with pytest.raises(ValueError, match="lr has 2 values for one network"):
+            fit(alone(0, {}), X, Y, lr=[0.1, 0.2])
+
+
+OWN = {"epochs": 3, "batch_size": 32, "validation": 0.2, "seed": [5, 6, 7]}
+
+
+class TestOwnRows:
+    """With a seed for each, members hold out rows of their own."""
+
+    def held_out(self, seed):
+        return train_test_split(np.arange(len(X)), test_size=0.2, random_state=seed)[1]
+
+    def test_each_is_judged_by_its_own(self):
+        net = ensemble({"hidden": (16,)})
+        history = fit(net, X, Y, **OWN)
+        members = net.predict_members(X)
+        for k, seed in enumerate(OWN["seed"]):
+            rows = self.held_out(seed)
+            z = (Y[rows] - members[k][rows]) / net.y_scaler.scale.numpy()
+            assert (z**2).mean() == pytest.approx(history[k].best.validation_loss[0], rel=1e-4)
+
+    def test_rows_held_out_are_not_trained_on(self):
+        spoilt = Y.copy()
+        rows = self.held_out(6)
+        spoilt[rows] += 100 * np.random.default_rng(0).normal(size=(len(rows), 2))
+        nets = [ensemble({"hidden": (16,)}) for _ in range(2)]
+        for net, y in zip(nets, (Y, spoilt), strict=True):
+            net.x_scaler.set(X.mean(0), X.std(0))
+            net.y_scaler.set(Y.mean(0), Y.std(0))
+            # One epoch: whichever is the best one depends on the rows held out.
+            fit(net, X, y, **(OWN | {"epochs": 1}))
+        assert_same_weights(nets[0][1], nets[1][1], 0)
+        assert not np.allclose(nets[0][0].head.weight.detach(), nets[1][0].head.weight.detach())
+
+    def test_with_one_seed_all_share_theirs(self):
+        net = ensemble({"hidden": (16,)})
+        history = fit(net, X, Y, **(OWN | {"seed": 6}))
+        rows = self.held_out(6)
+        z = (Y[rows] - net.predict_members(X)[:, rows]) / net.y_scaler.scale.numpy()
+        assert (z**2).mean((1, 2)) == pytest.approx(history.best.validation_loss, rel=1e-4)
+
+    def test_rows_that_do_not_count_are_nobodys(self):
+        counts = np.r_[np.zeros(50), np.ones(100)]
+        nets = [ensemble({"hidden": (16,)}) for _ in range(2)]
+        fit(nets[0], X, Y, sample_weight=counts, **OWN)
+        fit(nets[1], X[50:], Y[50:], sample_weight=counts[50:], **OWN)
+        for one, other in zip(*nets, strict=True):
+            assert_same_weights(one, other, 1e-6)
+
+    def test_interrupted_and_resumed(self, tmp_path):
+        whole, resumed = (ensemble({"hidden": (16,)}) for _ in range(2))
+        options = OWN | {"weight_average": 1.5}
         fit(whole, X, Y, **options)
 
         def stop(history):

@@ -335,11 +335,8 @@ class TestAtHome:
 
     def test_the_defaults_are_those_of_the_pages(self):
         sizes = {"hidden": (256, 128), "n_members": 1, "validation_fraction": 0.1}
-        words = {"n_bins": "auto"} | {
-            "epochs": "auto",
-            "batch_size": "auto",
-            "numeric_embedding": "piecewise_linear",
-        }
+        words = {"numeric_embedding": "piecewise_linear"}
+        words |= dict.fromkeys(("n_bins", "epochs", "batch_size"), "auto")
         words |= {"activation": "relu", "schedule": "one_cycle", "optimizer": "adamw"}
         flags = dict.fromkeys(("batch_norm", "residual", "warm_start", "progress"), False)
         nothing = dict.fromkeys(("patience", "random_state", "device"))

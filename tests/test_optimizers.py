@@ -158,7 +158,12 @@ class TestAverage:
         weights = torch.ones(2)
         average = Average([weights], n_steps=1)
         weights.fill_(5)
-        with pytest.raises(RuntimeError, match="within"), average.instead():
-            assert torch.equal(weights, torch.ones(2))
-            raise RuntimeError("within")
+
+        def fail_within():
+            with average.instead():
+                assert torch.equal(weights, torch.ones(2))
+                raise RuntimeError("within")
+
+        with pytest.raises(RuntimeError, match="within"):
+            fail_within()
         assert torch.equal(weights, torch.full((2,), 5.0))

@@ -323,10 +323,11 @@ def interrupt_after(monkeypatch, epochs):
     monkeypatch.setattr(training._Run, "train_one", train_one)
 
 
+AVERAGED = {"epochs": 3, "batch_size": 25, "schedule": "constant", "lr": 0.01}
+
+
 class TestWeightAverage:
     """The mean of the weights is judged and kept, and the training goes on without it."""
-
-    OPTIONS = {"epochs": 3, "batch_size": 25, "schedule": "constant", "lr": 0.01}
 
     def test_it_is_the_mean_over_the_last_epochs(self, monkeypatch):
         seen, step = [], Descent.step
@@ -337,7 +338,7 @@ class TestWeightAverage:
 
         monkeypatch.setattr(Descent, "step", and_look)
         network = net(batch_norm=False)
-        fit(network, *data(100), weight_average=100, **self.OPTIONS)  # four steps an epoch
+        fit(network, *data(100), weight_average=100, **AVERAGED)  # four steps an epoch
         every = 400 // 16
         kept = torch.cat([p.detach().flatten() for p in network.parameters()])
         torch.testing.assert_close(kept, torch.stack(seen[::every]).mean(0))
@@ -345,13 +346,13 @@ class TestWeightAverage:
     def test_it_leaves_the_training_alone(self):
         losses = []
         for average in (None, 1):
-            history = fit(net(), *data(), weight_average=average, **self.OPTIONS)
+            history = fit(net(), *data(), weight_average=average, **AVERAGED)
             losses.append(history.frame.train_loss.tolist())
         assert losses[0] == losses[1]
 
     def test_what_is_judged_is_what_is_kept_with_batch_norm_as_well(self):
         network, held = net(), data(60, seed=5)
-        options = self.OPTIONS | {"epochs": 8, "lr": 0.03}
+        options = AVERAGED | {"epochs": 8, "lr": 0.03}
         history = fit(network, *data(), validation=held, weight_average=1, **options)
         best = history.frame.validation_loss.min()
         assert squares(network, *held).mean() == pytest.approx(best, rel=1e-4)
@@ -362,7 +363,7 @@ class TestWeightAverage:
             errors = []
             for average in (None, 1):
                 network = net(seed=seed, batch_norm=False)
-                options = self.OPTIONS | {"epochs": 20, "lr": 0.1, "seed": seed}
+                options = AVERAGED | {"epochs": 20, "lr": 0.1, "seed": seed}
                 fit(network, *data(300), weight_average=average, **options)
                 errors.append(squares(network, *data(300)).mean())
             better += errors[1] < errors[0]
