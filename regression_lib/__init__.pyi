@@ -22,6 +22,7 @@ from .data import split as split
 from .data import split_by_time as split_by_time
 from .ensemble import EnsembleNet as EnsembleNet
 from .estimator import DeepRegressor as DeepRegressor
+from .export import export_onnx as export_onnx
 from .history import History as History
 from .network import RegressionNet as RegressionNet
 from .normalization import BatchNorm as BatchNorm

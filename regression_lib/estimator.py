@@ -30,11 +30,13 @@ from regression_lib.embedding import useful_bins
 from regression_lib.ensemble import EnsembleNet
 from regression_lib.history import History
 from regression_lib.intervals import Calibration, set_aside
+from regression_lib.keeping import load_model, save_model
 from regression_lib.network import Embedding, RegressionNet, count_of
 from regression_lib.optimizers import Optimizer, Schedule
 from regression_lib.progress import Progress
 from regression_lib.rows import Pair, as_pair
 from regression_lib.seen import Seen
+from regression_lib.storage import PathLike
 from regression_lib.training import fit
 
 # What scikit-learn's check_estimator asks for and this estimator does not promise, with reasons.
@@ -286,7 +288,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         if weight is not None:
             X, y = X[weight > 0], y[weight > 0]
         return {
-            "calibration_": None if aside is None else Calibration(net.predict(aside[0]), aside[1]),
+            "calibration_": aside and Calibration.of(net.predict(aside[0]), aside[1]),
             "_seen": Seen.of(X, self._seen if again else None),
             "_seen_y": Seen.of(y, self._seen_y if again else None),
             "_facts": Facts.of(self, net, rows, training),
@@ -402,13 +404,41 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
                 f"y holds {y.shape[0]} rows of {y.shape[1]} targets, where {len(X)} rows of "
                 f"{self.n_outputs_} are expected"
             )
-        self.calibration_ = Calibration(self.net_.predict(X), y)
+        self.calibration_ = Calibration.of(self.net_.predict(X), y)
         return self
 
     def card(self) -> ModelCard:
         """What the model was trained on, how far off it was, its ranges, options and versions."""
         check_is_fitted(self)
         return card_of(self)
+
+    def save(self, path: PathLike) -> None:
+        """Write the fitted estimator to one safetensors file, or leave the old file as it was.
+
+        The file holds the network, the parameters, what `predict_interval` goes by, and what
+        `card` tells. A Pipeline around the estimator is no part of it.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If a parameter is no plain value, such as a RandomState.
+        """
+        check_is_fitted(self)
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: PathLike) -> Self:
+        """The estimator that `save` wrote, on the CPU; nothing that the file holds is run.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            If the file is cut short or damaged, no estimator, or of another version.
+        """
+        return load_model(cls, path)
 
     def _known(self, X):
         """X as a matrix of the columns that were trained on."""

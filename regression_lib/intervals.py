@@ -13,7 +13,9 @@ Confidence Machine".
 """
 
 import math
+from dataclasses import dataclass
 from numbers import Real
+from typing import Self
 
 import numpy as np
 
@@ -22,22 +24,26 @@ from regression_lib.checks import Column, as_vector
 DIGITS = 9  # to which (n + 1) · share is rounded: 100 × 0.55 is 55.00000000000001
 
 
+@dataclass(eq=False, repr=False)
 class Calibration:
     """What a model predicted for rows that chose nothing, and how far off it was.
-
-    Parameters
-    ----------
-    predicted, y : ndarray, shape (n_rows, n_targets)
-        In the targets' units.
 
     Attributes
     ----------
     predicted, errors : ndarray, shape (n_rows, n_targets)
-        The predictions, and the sizes of their errors.
+        The predictions, and the sizes of their errors, in the targets' units.
     """
 
-    def __init__(self, predicted: np.ndarray, y: np.ndarray) -> None:
-        self.predicted, self.errors = predicted, np.abs(y - predicted)
+    predicted: np.ndarray
+    errors: np.ndarray
+
+    @classmethod
+    def of(cls, predicted: np.ndarray, y: np.ndarray) -> Self:
+        """Of predictions and what they should have been, both of shape (n_rows, n_targets)."""
+        return cls(predicted, np.abs(y - predicted))
+
+    def __repr__(self) -> str:
+        return f"Calibration({len(self):,} rows)"
 
     def __len__(self) -> int:
         """How many rows there are."""

@@ -11,8 +11,9 @@ import regression_lib
 
 LIBRARY = Path(regression_lib.__file__).parent
 HEAVY = ("torch", "pandas", "sklearn", "matplotlib", "optuna", "joblib", "dask", "IPython")
-HEAVY += ("rich", "tqdm", "narwhals", "anywidget", "traitlets")
+HEAVY += ("rich", "tqdm", "narwhals", "anywidget", "traitlets", "onnx")
 EXTRAS = ("anywidget", "traitlets", "ipywidgets", "IPython", "polars", "pyarrow", "distributed")
+EXTRAS += ("onnx", "onnxruntime", "skrub")
 
 
 def run(code):

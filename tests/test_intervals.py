@@ -38,7 +38,7 @@ class TestCoverage:
     def test_it_is_that_of_the_theory(self, n_rows, share):
         rng, trials, new = np.random.default_rng(1), 2000, 50
         hits = [
-            covered(Calibration(*wide_where_dear(rng, n_rows)), rng, new, share)[1].sum()
+            covered(Calibration.of(*wide_where_dear(rng, n_rows)), rng, new, share)[1].sum()
             for _ in range(trials)
         ]
         rank = int(np.ceil(round((n_rows + 1) * share, 9)))
@@ -53,7 +53,7 @@ class TestCoverage:
         rng, bands, share, n_rows, trials = np.random.default_rng(2), 3, 0.8, 62, 1500
         hits, asked = np.zeros((2, bands))
         for _ in range(trials):
-            calibration = Calibration(*wide_where_dear(rng, n_rows))
+            calibration = Calibration.of(*wide_where_dear(rng, n_rows))
             predicted, inside = covered(calibration, rng, 60, share, bands)
             borders = np.sort(calibration.predicted[:, 0])[[20, 41]]
             for band in range(bands):
@@ -65,7 +65,7 @@ class TestCoverage:
 
     def test_bands_serve_the_cheap_and_the_dear_alike(self):
         rng = np.random.default_rng(3)
-        calibration, n_rows = Calibration(*wide_where_dear(rng, 4000)), 20_000
+        calibration, n_rows = Calibration.of(*wide_where_dear(rng, 4000)), 20_000
         shares = {}
         for bands in (1, 8):
             predicted, inside = covered(calibration, rng, n_rows, 0.9, bands)
@@ -101,7 +101,7 @@ class TestCoverage:
 
 class TestCalibration:
     def test_the_width_is_an_error_of_that_rank(self):
-        calibration = Calibration(np.zeros((9, 1)), np.arange(-9.0, 0)[:, None])
+        calibration = Calibration.of(np.zeros((9, 1)), np.arange(-9.0, 0)[:, None])
         nowhere = np.zeros((1, 1))
         for share, width in [(0.9, 9), (0.89, 9), (0.8, 8), (0.5, 5), (0.05, 1)]:
             assert calibration.half_width(nowhere, share) == width
@@ -109,17 +109,17 @@ class TestCalibration:
     @pytest.mark.parametrize(("n_rows", "share"), [(100, 0.55), (99, 0.07), (999, 0.001)])
     def test_a_rank_is_no_larger_for_the_digits_of_a_product(self, n_rows, share):
         errors = np.arange(1.0, n_rows + 1)[:, None]
-        width = Calibration(0 * errors, errors).half_width(np.zeros((1, 1)), share)
+        width = Calibration.of(0 * errors, errors).half_width(np.zeros((1, 1)), share)
         assert width == np.ceil(round((n_rows + 1) * share, 6))
 
     def test_each_target_has_its_own(self):
         y = RNG.normal(size=(500, 2)) * [1, 1000]
-        widths = Calibration(np.zeros_like(y), y).half_width(np.zeros((3, 2)), 0.9)
+        widths = Calibration.of(np.zeros_like(y), y).half_width(np.zeros((3, 2)), 0.9)
         assert widths.shape == (3, 2)
         assert widths[0] == pytest.approx([1.64, 1640], rel=0.15)
 
     def test_equal_predictions_are_one_band(self):
-        calibration = Calibration(np.ones((60, 1)), RNG.normal(size=(60, 1)))
+        calibration = Calibration.of(np.ones((60, 1)), RNG.normal(size=(60, 1)))
         widths = calibration.half_width(np.array([[0.0], [1.0]]), 0.5, bands=2)
         assert widths[0] == widths[1]
         assert np.isfinite(widths).all()
@@ -130,9 +130,9 @@ class TestCalibration:
     def test_how_many_rows_a_share_needs(self, share, n_rows):
         assert rows_needed(share) == n_rows
         one = np.zeros((1, 1))
-        Calibration(np.zeros((n_rows, 1)), np.zeros((n_rows, 1))).half_width(one, share)
+        Calibration.of(np.zeros((n_rows, 1)), np.zeros((n_rows, 1))).half_width(one, share)
         if n_rows > 1:
-            fewer = Calibration(np.zeros((n_rows - 1, 1)), np.zeros((n_rows - 1, 1)))
+            fewer = Calibration.of(np.zeros((n_rows - 1, 1)), np.zeros((n_rows - 1, 1)))
             with pytest.raises(ValueError, match=f"needs at least {n_rows} calibration rows"):
                 fewer.half_width(one, share)
 
@@ -218,7 +218,7 @@ class TestTheEstimator:
         assert set(map(tuple, aside)) <= set(map(tuple, X[150:]))
         assert np.count_nonzero(left) == 120
         model = quick(calibration_fraction=0.2).fit(X, Y, sample_weight=weight)
-        assert len(model.calibration_) == 30
+        assert repr(model.calibration_) == "Calibration(30 rows)"
         assert "120 rows" in model.card().facts["trained"]
 
     def test_a_warm_start_sets_the_same_rows_aside(self):

@@ -1,0 +1,199 @@
+"""A trained network as an ONNX file: it predicts where there is neither Python nor PyTorch.
+
+The graph takes raw features in double precision and gives targets in their own units. It scales
+in double precision and computes in single, as the networks do here, and holds nothing else: no
+preprocessing that came before the network, and no dropout, which rests in a prediction.
+
+ONNX is described at https://onnx.ai/onnx/operators/.
+"""
+
+from __future__ import annotations
+
+import json
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from regression_lib.backprop import is_known
+from regression_lib.ensemble import EnsembleNet
+from regression_lib.network import NAMES, RegressionNet
+from regression_lib.normalization import fold_pair
+from regression_lib.storage import PathLike, write_whole
+
+if TYPE_CHECKING:
+    from regression_lib.estimator import DeepRegressor
+
+OPSET, IR_VERSION = 20, 9  # the first that know GELU; what reads later ones reads these
+# How an activation is written, and which of its settings are.
+OPERATORS: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
+    nn.ReLU: ("Relu", {}),
+    nn.Sigmoid: ("Sigmoid", {}),
+    nn.Tanh: ("Tanh", {}),
+    nn.Softplus: ("Softplus", {}),
+    nn.LeakyReLU: ("LeakyRelu", {"alpha": "negative_slope"}),
+    nn.ELU: ("Elu", {"alpha": "alpha"}),
+    nn.GELU: ("Gelu", {"approximate": "approximate"}),
+    nn.Mish: ("Mish", {}),
+}
+
+
+def export_onnx(model: DeepRegressor | RegressionNet, path: PathLike) -> None:
+    """Write a trained network to one ONNX file, or leave the old file as it was.
+
+    Parameters
+    ----------
+    model : DeepRegressor, RegressionNet or EnsembleNet
+        Of an ensemble the file predicts the members' mean.
+    path : path
+        The file's input is called ``"X"``, float64 of shape (n_rows, n_features), its output
+        ``"y"``, float64 of shape (n_rows, n_targets). Names of columns and their units stand in
+        its metadata as JSON: `feature_names`, `target_names`, `units`.
+
+    Raises
+    ------
+    ImportError
+        Without the extra `onnx`.
+    TypeError
+        If the model is no network of this library.
+    ValueError
+        If its parts are not those that the library made.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import onnxruntime  # doctest: +SKIP
+    >>> export_onnx(model, "house.onnx")  # doctest: +SKIP
+    >>> session = onnxruntime.InferenceSession("house.onnx")  # doctest: +SKIP
+    >>> session.run(["y"], {"X": X.to_numpy(np.float64)})[0]  # doctest: +SKIP
+    """
+    net = _network_of(model)
+    graph = _Graph(_onnx())
+    result = _predicted(graph, net, "X")
+    graph.add("Identity", result, name="y")
+    write_whole(path, graph.packed(net))
+
+
+def _onnx():
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"export_onnx needs {error.name}, which is not installed: "
+            f'pip install "regression-lib[onnx]"'
+        ) from error
+    return onnx
+
+
+def _network_of(model) -> RegressionNet:
+    """The network of an estimator, or the network itself, of parts that are written below."""
+    if hasattr(model, "predict_interval"):
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(model)
+        model = model.net_
+    if not isinstance(model, RegressionNet):
+        raise TypeError(
+            f"model must be a DeepRegressor, a RegressionNet or an EnsembleNet, got {model!r}. "
+            f"Of a Pipeline, export the last step: its steps before it are no part of the file."
+        )
+    if not is_known(model) or model.head.out_features != model.config["n_targets"]:
+        raise ValueError(f"{model!r} has other parts than those that the library made")
+    return model
+
+
+class _Graph:
+    """Nodes and numbers of an ONNX graph, which is written as one calls functions."""
+
+    def __init__(self, onnx: ModuleType) -> None:
+        self.onnx, self.nodes, self.numbers = onnx, [], []  # type: ignore[var-annotated]
+
+    def add(self, operator: str, *inputs: Any, name: str | None = None, **settings: Any) -> str:
+        """A node, whose inputs are names of other nodes, or numbers; its name."""
+        names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
+        name = name or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, names, [name], **settings))
+        return name
+
+    def _constant(self, values):
+        values = values.detach().cpu() if isinstance(values, torch.Tensor) else values
+        name = f"numbers_{len(self.numbers)}"
+        self.numbers.append(self.onnx.numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+    def packed(self, net: RegressionNet) -> bytes:
+        """The bytes of the file."""
+        helper, double = self.onnx.helper, self.onnx.TensorProto.DOUBLE
+        sizes = {"X": net.config["n_features"], "y": net.config["n_targets"]}
+        ends = [
+            helper.make_tensor_value_info(name, double, ["n_rows", size])
+            for name, size in sizes.items()
+        ]
+        graph = helper.make_graph(self.nodes, "regression", ends[:1], ends[1:], self.numbers)
+        operators = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=operators, ir_version=IR_VERSION)
+        model.producer_name, model.doc_string = "regression_lib", repr(net)
+        about = {name: getattr(net, name) for name in (*NAMES, "units")}
+        helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
+        self.onnx.checker.check_model(model)
+        return model.SerializeToString()
+
+
+def _predicted(graph, net, x):
+    """From raw features to targets, as `predict` goes; a row of an ensemble as (K, n_rows, …)."""
+    if net.x_scaler.is_set:
+        x = graph.add("Sub", x, net.x_scaler.mean)
+        x = graph.add("Div", x, net.x_scaler.scale)
+    x = graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
+    if net.embedding is not None:
+        x = _embedded(graph, x, net.embedding)
+    if net.input_norm is not None:
+        x = _normalised(graph, x, net.input_norm)
+    for layer in net.layers:
+        norm = layer.batch_norm()
+        linear = layer.linear if norm is None else fold_pair(layer.linear, norm)
+        z = _activated(graph, _linear(graph, x, linear), layer.activation)
+        x = graph.add("Add", x, z) if layer.skip else z
+    y = graph.add("Cast", _linear(graph, x, net.head), to=graph.onnx.TensorProto.DOUBLE)
+    if net.y_scaler.is_set:
+        y = graph.add("Mul", y, net.y_scaler.scale)
+        y = graph.add("Add", y, net.y_scaler.mean)
+    if isinstance(net, EnsembleNet):
+        y = graph.add("ReduceMean", y, np.array([0]), keepdims=0)
+    return y
+
+
+def _embedded(graph, x, embedding):
+    """The columns, and for each of their bins the share that a value has come through it."""
+    shares = graph.add("Gather", x, embedding.column, axis=1)
+    shares = graph.add("Sub", shares, embedding.left.float())
+    shares = graph.add("Div", shares, embedding.width.float())
+    shares = graph.add("Clip", shares, np.float32(0), np.float32(1))
+    shares = graph.add("Sub", shares, embedding.mean.float())
+    return graph.add("Concat", x, shares, axis=-1)
+
+
+def _normalised(graph, x, norm):
+    """BatchNorm in eval mode, the mean taken off first: there the digits would be lost."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    x = graph.add("Sub", x, norm.running_mean[..., None, :].float())
+    x = graph.add("Mul", x, scale[..., None, :].float())
+    return graph.add("Add", x, norm.bias[..., None, :].float())
+
+
+def _linear(graph, x, linear):
+    z = graph.add("MatMul", x, linear.weight.mT.float())
+    return z if linear.bias is None else graph.add("Add", z, linear.bias[..., None, :].float())
+
+
+def _activated(graph, z, activation):
+    if repr(activation) != repr(type(activation)()):
+        raise ValueError(f"the settings of {activation} are not those of the library")
+    if isinstance(activation, nn.SiLU):
+        return graph.add("Mul", z, graph.add("Sigmoid", z))
+    operator, settings = OPERATORS[type(activation)]
+    given = {name: getattr(activation, own) for name, own in settings.items()}
+    return graph.add(operator, z, **given)
