@@ -197,7 +197,8 @@ class RegressionNet(nn.Module):
         A bias in the hidden linear layers even where BatchNorm, which subtracts it again,
         follows. Without BatchNorm they always have one.
     standardize : bool
-        Let `fit` set the scales of inputs and targets from the training rows. A network that is
+        Let `fit` set the scales of inputs and targets from the training rows: the standard
+        deviation, or half the distance of an input's only two values. A network that is
         trained again keeps the scales of the first time, for which its weights were made.
     numeric_embedding : {None, "piecewise_linear"}
         Cut each column into at most `n_bins` pieces at the quantiles of the training rows

@@ -21,6 +21,7 @@ Pair: TypeAlias = Dataset | tuple[Table, Table]
 Validation: TypeAlias = Pair | float | None
 
 BLOCK = 2**18  # numbers that are scaled together: it bounds the memory
+FEW = 1000  # rows that tell of most columns that they have more than two values
 TINY = np.finfo(np.float32).tiny
 NAMES_OF = {"X": "feature_names", "y": "target_names"}
 
@@ -169,7 +170,8 @@ def _set_scales(net, x, y, weight, train):
             continue
         if net.config["standardize"]:
             counts = None if weight is None else weight[train, 0]
-            scaler.set(*mean_and_scale(values, train, counts))
+            mean, scale = mean_and_scale(values, train, counts)
+            scaler.set(mean, _not_rare(values, train, scale) if what == "X" else scale)
         elif net.head.weight.dtype != torch.float64:
             _refuse_narrow(values, train, what, getattr(net, NAMES_OF[what]))
 
@@ -200,6 +202,20 @@ def mean_and_scale(
         mean[block] = (first + found.mean_ * spread) * size
         scale[block] = np.where(found.var_ == 0, 0, found.scale_ * spread * size)
     return mean, np.where(scale == 0, 1, scale)
+
+
+def _not_rare(values, rows, scale):
+    """Half the distance for a column of two values, instead of its standard deviation.
+
+    By that, the few ones of a category that one row in a thousand has would stand 30 away.
+    """
+    for column in range(values.shape[1]):
+        if len(np.unique(values[rows[:FEW], column])) <= 2:
+            part = values[rows, column].astype(np.float64)
+            low, high = part.min(), part.max()
+            if low < high and ((part == low) | (part == high)).all():
+                scale[column] = high / 2 - low / 2
+    return scale
 
 
 def _power_of_two(values):

@@ -650,3 +650,19 @@ def test_progress_is_off_unless_asked_for(capsys):
     assert capsys.readouterr().out == ""
     fit(net(), *data(), progress="plain", **SMALL)
     assert "4/4" in capsys.readouterr().out
+
+
+def test_columns_of_two_values_are_scaled_by_half_their_distance():
+    """By its standard deviation a rare category would be an outlier."""
+    X, y = data(4000)
+    X[:, 1] = np.arange(4000) == 7
+    X[:, 2] = np.where(np.arange(4000) % 2, -1e300, 1e300)
+    network = net()
+    fit(network, X, y, epochs=1)
+    assert network.x_scaler.scale.tolist() == [pytest.approx(X[:, 0].std()), 0.5, 1e300]
+    assert network.x_scaler.mean[1] == pytest.approx(1 / 4000)
+    late = np.zeros((4000, 3))
+    late[2000:, 1], late[2000:, 2] = 1, np.arange(2000)  # what the first rows do not tell
+    network = net()
+    fit(network, late, y, epochs=1)
+    assert network.x_scaler.scale.tolist() == [1, 0.5, pytest.approx(late[:, 2].std())]
