@@ -170,7 +170,10 @@ class TestCard:
             warnings.simplefilter("error")
             model.fit(X / 2, Y)
             model.predict(X)
-        assert model.card().columns.largest.tolist() == X.max(0).tolist()
+        for rows in (X, 2 * X, X / 3):
+            card = model.fit(rows, Y).card()
+        assert card.columns.smallest.tolist() == (2 * X).min(0).tolist()
+        assert card.columns.largest.tolist() == (2 * X).max(0).tolist()
         with pytest.warns(ExtrapolationWarning):
             quick().fit(X / 4, Y).predict(X)
 
