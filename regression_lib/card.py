@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regression_lib.checks import as_matrix
 from regression_lib.intervals import root_mean_square, rows_needed
 from regression_lib.rows import is_fraction
 from regression_lib.seen import QUARTILES
@@ -111,7 +112,7 @@ def _which(validation):
 
 
 def _rmse(net, X, y, weight):
-    y = np.asarray(y)
+    y = as_matrix(y, "validation y")
     return root_mean_square(y - net.predict(X), weight).tolist()
 
 

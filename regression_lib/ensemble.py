@@ -227,7 +227,7 @@ class EnsembleNet(RegressionNet):
         TypeError, ValueError
             If X holds text, NaN or infinity, or has other columns than those trained on.
         """
-        members = self._predict(X, batch_size)
+        members = self.predict_members(X, batch_size)
         # By a power of two, which costs no digit: sums of 1e308, and squares, would be infinite.
         power = np.frexp(np.abs(members).max())[1]
         members = np.ldexp(members, -power)
@@ -236,7 +236,7 @@ class EnsembleNet(RegressionNet):
 
     def predict_members(self, X: Table, batch_size: int = 8192) -> np.ndarray:
         """Each member's own prediction, shape (n_members, n_rows, n_targets)."""
-        return self._predict(X, batch_size)
+        return self._predict(X, batch_size)[..., self._medians]
 
 
 def _seeds(seed, k):

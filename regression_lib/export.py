@@ -49,8 +49,9 @@ def export_onnx(model: DeepRegressor | RegressionNet, path: PathLike) -> None:
         Of an ensemble the file predicts the members' mean.
     path : path
         The file's input is called ``"X"``, float64 of shape (n_rows, n_features), its output
-        ``"y"``, float64 of shape (n_rows, n_targets). Names of columns and their units stand in
-        its metadata as JSON: `feature_names`, `target_names`, `units`.
+        ``"y"``, float64 of shape (n_rows, n_targets). A network with quantiles has a second one,
+        ``"quantiles"``, of shape (n_rows, n_targets, n_quantiles). Names of columns and their
+        units stand in the metadata as JSON: `feature_names`, `target_names`, `units`.
 
     Raises
     ------
@@ -72,9 +73,19 @@ def export_onnx(model: DeepRegressor | RegressionNet, path: PathLike) -> None:
     """
     net = _network_of(model)
     graph = _Graph(_onnx())
-    result = _predicted(graph, net, "X")
-    graph.add("Identity", result, name="y")
-    write_whole(path, graph.packed(net))
+    shapes = {"y": [net.config["n_targets"]]}
+    outputs = _mean_of_members(graph, net, _in_units(graph, net, _standardised(graph, net, "X")))
+    if quantiles := _quantiles(net):
+        shapes["quantiles"] = [*shapes["y"], len(quantiles)]
+        graph.add("Identity", outputs, name="quantiles")
+        outputs = graph.add("Gather", outputs, np.array(quantiles.index(0.5)), axis=-1)
+    graph.add("Identity", outputs, name="y")
+    write_whole(path, graph.packed(net, shapes))
+
+
+def _quantiles(net) -> list[float]:
+    """The quantiles that a network predicts for each target; none if it predicts the mean."""
+    return net.config.get("quantiles") or []
 
 
 def _onnx():
@@ -100,7 +111,8 @@ def _network_of(model) -> RegressionNet:
             f"model must be a DeepRegressor, a RegressionNet or an EnsembleNet, got {model!r}. "
             f"Of a Pipeline, export the last step: its steps before it are no part of the file."
         )
-    if not is_known(model) or model.head.out_features != model.config["n_targets"]:
+    n_outputs = model.config["n_targets"] * max(1, len(_quantiles(model)))
+    if not is_known(model) or model.head.out_features != n_outputs:
         raise ValueError(f"{model!r} has other parts than those that the library made")
     return model
 
@@ -111,11 +123,14 @@ class _Graph:
     def __init__(self, onnx: ModuleType) -> None:
         self.onnx, self.nodes, self.numbers = onnx, [], []  # type: ignore[var-annotated]
 
-    def add(self, operator: str, *inputs: Any, name: str | None = None, **settings: Any) -> str:
-        """A node, whose inputs are names of other nodes, or numbers; its name."""
+    def add(
+        self, operator: str, *inputs: Any, name: str = "", n_outputs: int = 1, **settings: Any
+    ) -> str:
+        """A node, whose inputs are names of other nodes, or numbers; the name of its output."""
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
         name = name or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(operator, names, [name], **settings))
+        outputs = [name, *(f"{name}_{k}" for k in range(1, n_outputs))]
+        self.nodes.append(self.onnx.helper.make_node(operator, names, outputs, **settings))
         return name
 
     def _constant(self, values):
@@ -124,15 +139,14 @@ class _Graph:
         self.numbers.append(self.onnx.numpy_helper.from_array(np.asarray(values), name))
         return name
 
-    def packed(self, net: RegressionNet) -> bytes:
-        """The bytes of the file."""
+    def packed(self, net: RegressionNet, shapes: dict[str, list[int]]) -> bytes:
+        """The bytes of the file, whose outputs have these shapes a row."""
         helper, double = self.onnx.helper, self.onnx.TensorProto.DOUBLE
-        sizes = {"X": net.config["n_features"], "y": net.config["n_targets"]}
-        ends = [
-            helper.make_tensor_value_info(name, double, ["n_rows", size])
-            for name, size in sizes.items()
-        ]
-        graph = helper.make_graph(self.nodes, "regression", ends[:1], ends[1:], self.numbers)
+        x, *outputs = (
+            helper.make_tensor_value_info(name, double, ["n_rows", *shape])
+            for name, shape in ({"X": [net.config["n_features"]]} | shapes).items()
+        )
+        graph = helper.make_graph(self.nodes, "regression", [x], outputs, self.numbers)
         operators = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=operators, ir_version=IR_VERSION)
         model.producer_name, model.doc_string = "regression_lib", repr(net)
@@ -142,8 +156,8 @@ class _Graph:
         return model.SerializeToString()
 
 
-def _predicted(graph, net, x):
-    """From raw features to targets, as `predict` goes; a row of an ensemble as (K, n_rows, …)."""
+def _standardised(graph, net, x):
+    """From raw features to standardised outputs; of an ensemble (n_members, n_rows, …)."""
     if net.x_scaler.is_set:
         x = graph.add("Sub", x, net.x_scaler.mean)
         x = graph.add("Div", x, net.x_scaler.scale)
@@ -157,13 +171,27 @@ def _predicted(graph, net, x):
         linear = layer.linear if norm is None else fold_pair(layer.linear, norm)
         z = _activated(graph, _linear(graph, x, linear), layer.activation)
         x = graph.add("Add", x, z) if layer.skip else z
-    y = graph.add("Cast", _linear(graph, x, net.head), to=graph.onnx.TensorProto.DOUBLE)
-    if net.y_scaler.is_set:
-        y = graph.add("Mul", y, net.y_scaler.scale)
-        y = graph.add("Add", y, net.y_scaler.mean)
-    if isinstance(net, EnsembleNet):
-        y = graph.add("ReduceMean", y, np.array([0]), keepdims=0)
-    return y
+    return _linear(graph, x, net.head)
+
+
+def _in_units(graph, net, z):
+    """Outputs in their targets' units; quantiles, in order, on an axis of their own."""
+    mean, scale = net.y_scaler.mean, net.y_scaler.scale
+    z = graph.add("Cast", z, to=graph.onnx.TensorProto.DOUBLE)
+    if quantiles := _quantiles(net):
+        kept = [0, 0] if isinstance(net, EnsembleNet) else [0]  # axes that stay as they are
+        each = graph.add("Reshape", z, np.array([*kept, len(mean), len(quantiles)]))
+        z = graph.add("TopK", each, np.array([len(quantiles)]), n_outputs=2, axis=-1, largest=0)
+        mean, scale = mean[:, None], scale[:, None]
+    if not net.y_scaler.is_set:
+        return z
+    return graph.add("Add", graph.add("Mul", z, scale), mean)
+
+
+def _mean_of_members(graph, net, y):
+    if not isinstance(net, EnsembleNet):
+        return y
+    return graph.add("ReduceMean", y, np.array([0]), keepdims=0)
 
 
 def _embedded(graph, x, embedding):

@@ -38,16 +38,19 @@ class History:
     frame : pandas.DataFrame
         Columns `epoch`, `train_loss`, `validation_loss` (NaN without validation rows), `lr` (of
         the epoch's last step) and `seconds` (of the epoch, all members together); of an ensemble
-        also `member`. Losses are mean squared errors of the standardised targets: predicting
-        the mean scores 1.
+        also `member`. Losses are those of the standardised targets: predicting the mean scores 1
+        where `loss` is "squared".
     stopped : {"finished", "early", "interrupted"}
         All epochs; no better validation loss for `patience` epochs; Ctrl-C.
     n_members : int or None
+    loss : str
+        What was made small: "squared", "absolute", "huber", "huber(δ)" or "quantile".
     """
 
     rows: list[Row] = field(default_factory=list, repr=False)
     stopped: Literal["finished", "early", "interrupted"] = "finished"
     n_members: int | None = None
+    loss: str = "squared"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -64,7 +67,8 @@ class History:
         if self.n_members is None:
             raise TypeError("the history of one network has no members")
         k = index_of(k, self.n_members)
-        return History([row for row in self.rows if row.member == k], self.stopped)
+        rows = [row for row in self.rows if row.member == k]
+        return History(rows, self.stopped, loss=self.loss)
 
     def __iter__(self) -> Iterator[History]:
         return (self[k] for k in range(self.n_members or 1))

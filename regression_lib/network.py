@@ -23,6 +23,7 @@ from regression_lib.activations import get_activation
 from regression_lib.checks import Table, as_matrix, check_finite
 from regression_lib.dropout import Dropout
 from regression_lib.embedding import PiecewiseLinear
+from regression_lib.losses import checked_quantiles
 from regression_lib.storage import PathLike, read_tensors, write_tensors
 from regression_lib.words import printable, shorten
 
@@ -163,7 +164,7 @@ INITS = {
 
 
 NAMES = ("feature_names", "target_names")
-EARLIER = {"dropout": 0.0}  # what a file is silent about that is older than the option
+EARLIER = {"dropout": 0.0, "quantiles": None}  # what a file means that is older than these
 FLAGS = ("batch_norm", "input_norm", "residual", "linear_bias", "standardize")
 
 
@@ -205,6 +206,9 @@ class RegressionNet(nn.Module):
         (`PiecewiseLinear`; Gorishniy et al. 2022, arXiv:2203.05556).
     n_bins : int or sequence of int
         The same for all columns, or one number for each.
+    quantiles : sequence of float, optional
+        Predict these quantiles of each target, such as (0.05, 0.5, 0.95), and not its mean; 0.5
+        must be among them. `fit` then wants ``loss="quantile"``.
     seed : int
         Of the initial weights; the global generator is left as it was.
 
@@ -253,6 +257,7 @@ class RegressionNet(nn.Module):
         standardize: bool = True,
         numeric_embedding: Embedding | None = None,
         n_bins: int | Sequence[int] = 64,
+        quantiles: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -274,7 +279,7 @@ class RegressionNet(nn.Module):
         self.input_norm = self._norm(c["n_features"]) if c["input_norm"] else None
         widths = [n_inputs, *c["hidden"]]
         self.layers = nn.ModuleList(map(self._layer, widths, c["hidden"]))
-        self.head = self._linear(widths[-1], c["n_targets"], bias=True)
+        self.head = self._linear(widths[-1], self.n_outputs, bias=True)
         if not self.head.weight.is_meta:  # there is nothing to fill yet: a file brings the weights
             self._initialize()
 
@@ -325,10 +330,41 @@ class RegressionNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Targets in their own units, shape (n_rows, n_targets), for x (n_rows, n_features)."""
         self._check_input(x)
-        return self.y_scaler.inverse(self.standardized(self.x_scaler(x)))
+        return self._in_units(self.standardized(self.x_scaler(x)))[..., self._medians]
+
+    @property
+    def quantiles(self) -> list[float] | None:
+        """The quantiles that are predicted for each target, or None."""
+        return self.config.get("quantiles")
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the head: one for each target, or the quantiles of each, side by side."""
+        return self.config["n_targets"] * len(self.quantiles or [0.5])
+
+    @property
+    def _medians(self):
+        """Where among the outputs the prediction proper stands."""
+        shares = self.quantiles
+        return slice(shares.index(0.5), None, len(shares)) if shares else slice(None)
+
+    def _in_units(self, z):
+        """From standardised outputs to the targets' units.
+
+        Quantiles that cross are put in order, which brings them no farther from the true ones:
+        Chernozhukov, Fernández-Val & Galichon (2010), Econometrica 78, 1093–1125.
+        """
+        if not self.quantiles:
+            return self.y_scaler.inverse(z)
+        each = z.unflatten(-1, (-1, len(self.quantiles))).sort(-1).values
+        return self.y_scaler.inverse(each.mT).mT.flatten(-2)
 
     def standardized(self, x: torch.Tensor) -> torch.Tensor:
-        """From standardised inputs to standardised targets: the part that is trained."""
+        """From standardised inputs to standardised targets: the part that is trained.
+
+        Of a network with `quantiles` these are those of the first target, of the second, and so
+        on: (n_rows, n_targets · n_quantiles).
+        """
         self._check_input(x)
         return self.past_embedding(x if self.embedding is None else self.embedding(x))
 
@@ -385,7 +421,34 @@ class RegressionNet(nn.Module):
             If X holds text, NaN or infinity, has other columns than those trained on, or a row so
             far from all those trained on that no number comes of it.
         """
-        return self._predict(X, batch_size)
+        return self._predict(X, batch_size)[..., self._medians]
+
+    def predict_quantiles(self, X: Table, batch_size: int = 8192) -> np.ndarray:
+        """The predicted quantiles of each target in its units, which never cross.
+
+        Parameters
+        ----------
+        X : array, frame or tensor, shape (n_rows, n_features)
+        batch_size : int
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_rows, n_targets, n_quantiles)
+            Of an ensemble, the members' mean.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `predict`, or if the network was made without `quantiles`.
+        """
+        if not self.quantiles:
+            raise ValueError(
+                f"{self!r} predicts no quantiles: make it with quantiles=(0.05, 0.5, 0.95), for "
+                f"example, and train it with loss='quantile'"
+            )
+        found = self._predict(X, batch_size)
+        found = found.reshape(*found.shape[:-1], -1, len(self.quantiles))
+        return found if found.ndim == 3 else found.mean(0)
 
     def _predict(self, X, batch_size):
         known = self.feature_names or self.config["n_features"]
@@ -405,7 +468,7 @@ class RegressionNet(nn.Module):
 
     def _predict_part(self, rows, numbers):
         z = self.standardized(self.inputs(rows, numbers)).cpu().double()
-        predicted = self.y_scaler.inverse(z).numpy()
+        predicted = self._in_units(z).numpy()
         bad = ~np.isfinite(predicted).reshape(-1, *predicted.shape[-2:]).all(axis=(0, 2))
         if bad.any():
             self._say_why(rows[bad.argmax()], numbers[bad.argmax()])
@@ -475,7 +538,7 @@ class RegressionNet(nn.Module):
             name = f"{number}: " + " → ".join(parts).replace("BatchNorm1d", "BatchNorm")
             name += " + skip" if layer.skip else ""
             rows.append((name, layer.linear.out_features, _count(layer)))
-        rows.append(("Linear (head)", self.config["n_targets"], _count(self.head)))
+        rows.append(("Linear (head)", self.n_outputs, _count(self.head)))
         table = [(name, f"(n, {width})", count) for name, width, count in rows]
         table.append(("total", "", _count(self)))
         return pd.DataFrame(table, columns=["layer", "shape", "parameters"])
@@ -484,6 +547,7 @@ class RegressionNet(nn.Module):
         c = self.config
         flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
         flags += [f"dropout {c['dropout']:g}"] if c["dropout"] else []
+        flags += [f"{len(self.quantiles)} quantiles"] if self.quantiles else []
         flags += [c["numeric_embedding"]] if c["numeric_embedding"] else []
         parts = [self._widths(), c["activation"], *flags, f"{_count(self):,} parameters"]
         return printable(f"{type(self).__name__}({', '.join(parts)})")
@@ -661,6 +725,7 @@ def _checked(**options):
         "hidden": [count_of("a width in hidden", width) for width in o["hidden"]],
         "bn_momentum": float(o["bn_momentum"]),
         "dropout": float(dropout),
+        "quantiles": checked_quantiles(o["quantiles"]),
         "seed": seed_of(o["seed"]),
         **{name: bool(o[name]) for name in FLAGS},
         **{name: count_of(name, o[name]) for name in ("n_features", "n_targets")},

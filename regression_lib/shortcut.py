@@ -50,6 +50,7 @@ class Shortcut:
         self.inside = [module.__dict__ for module in net.modules()]
         self.places: list[tuple] = []
         self.parts = [(p._modules, tuple(p._modules.values())) for p in net.modules() if p._modules]
+        self.n_quantiles = len(net.quantiles) if net.quantiles else None
         self.size = sum(parameter.numel() for parameter in net.parameters())
         self.dtype = self._view(net.head, "weight").dtype
         self.x_mean, self.x_scale = (self._view(net.x_scaler, n) for n in ("mean", "scale"))
@@ -93,7 +94,10 @@ class Shortcut:
             return None
         for step in self.steps:
             z = step(z)
-        return z * self.y_scale + self.y_mean
+        if self.n_quantiles is None:
+            return z * self.y_scale + self.y_mean
+        each = np.sort(z.reshape(*z.shape[:-1], -1, self.n_quantiles), axis=-1)
+        return (each * self.y_scale[:, None] + self.y_mean[:, None]).reshape(z.shape)
 
 
 def _linear(module, view):

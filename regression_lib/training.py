@@ -23,7 +23,7 @@ from regression_lib.checks import Column, Table
 from regression_lib.data import Dataset
 from regression_lib.ensemble import SHARED, EnsembleNet
 from regression_lib.history import History, Row
-from regression_lib.losses import squared
+from regression_lib.losses import Loss, loss_of
 from regression_lib.network import (
     AT_ONCE,
     RegressionNet,
@@ -48,6 +48,7 @@ def fit(
     *,
     validation: Validation = None,
     sample_weight: Column | None = None,
+    loss: Loss = "squared",
     epochs: int = 30,
     batch_size: int = 256,
     lr: float | Sequence[float] | np.ndarray = 3e-3,
@@ -63,7 +64,7 @@ def fit(
     seed: int | Sequence[int] = 0,
     device: str | torch.device | None = None,
 ) -> History:
-    """Train a network, or an ensemble, to the smallest mean squared error; keep its best weights.
+    """Train a network, or an ensemble, to the smallest loss; keep its best weights.
 
     Parameters
     ----------
@@ -79,6 +80,10 @@ def fit(
     sample_weight : array, shape (n_rows,), optional
         How much each row counts, at least 0; only the weights' ratios matter. A validation
         fraction takes the weights of its rows along.
+    loss : {"squared", "absolute", "huber", "quantile"} or ("huber", float)
+        What is made small, on average over the rows and the standardised targets: the squared
+        error; the absolute one; Huber's (1964), straight beyond ±1 or beyond ± the number that is
+        given; of a network with `quantiles` the pinball loss (Koenker & Bassett 1978).
     epochs, batch_size : int
     lr : float, or sequence of float
         The learning rate; with "one_cycle" the highest that it reaches. Of an ensemble, one for
@@ -146,6 +151,7 @@ def fit(
         weight_average,
         seed,
     )
+    mean_loss = loss_of(loss, net)
     progress = known_kind(progress)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
@@ -160,7 +166,7 @@ def fit(
     device = find_device(net, device)
     with _with_gradients(net):
         rows = training_rows(net, X, y, validation, sample_weight, seeds, device)
-        return _train(_Run(net, rows, options), progress, callback, checkpoint, resume)
+        return _train(_Run(net, rows, mean_loss, options), progress, callback, checkpoint, resume)
 
 
 def _train(run, progress, callback, checkpoint, resume):
@@ -234,13 +240,14 @@ class _Best:
 class _Run:
     """One training: all that changes from epoch to epoch, and so all that a checkpoint holds."""
 
-    def __init__(self, net, rows, options):
-        self.net, self.options = net, options
+    def __init__(self, net, rows, loss, options):
+        self.net, self.loss, self.options = net, loss, options
         self.train, self.valid, self.own = rows
         self.inputs = _Embedded(net, self.train[0])
         seeds = options["seed"] if isinstance(options["seed"], list) else [options["seed"]]
         self.shuffles = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.history = History(n_members=len(net) if isinstance(net, EnsembleNet) else None)
+        members = len(net) if isinstance(net, EnsembleNet) else None
+        self.history = History(n_members=members, loss=loss.name)
         self.best = _Best(net, self.history.n_members, options["patience"])
         # Last, since from here on the network's tensors are windows, until `end`.
         self.descent = Descent(net, options["optimizer"], options["lr"], options["weight_decay"])
@@ -277,7 +284,7 @@ class _Run:
                 passes = self.passes[rows.shape[-1]]
                 predicted = passes.forward(self.inputs[rows])
                 rest = (_taken(part, rows) for part in self.train[1:])
-                loss, gradient = squared(predicted, *rest)
+                loss, gradient = self.loss(predicted, *rest)
                 self._stop_if_diverged(loss, "training", epoch)
                 passes.backward(gradient)
                 self.descent.step(share(step, n_steps))
@@ -321,7 +328,7 @@ class _Run:
         total, n_rows = 0, 0
         with evaluating(self.net), torch.no_grad():
             for x, *rest in self._validation_parts():
-                total = total + squared(self.net.standardized(x), *rest)[0] * x.shape[-2]
+                total = total + self.loss(self.net.standardized(x), *rest)[0] * x.shape[-2]
                 n_rows += x.shape[-2]
         return self._stop_if_diverged(total / n_rows, "validation", epoch).cpu()
 
@@ -444,7 +451,7 @@ class _Run:
             digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
         names = [list(names or ()) for names in (self.net.feature_names, self.net.target_names)]
         network = {"network": repr(self.net.config), "names": names}
-        return {**self.options, **network, "rows": digest.hexdigest()[:16]}
+        return {**self.options, **network, "loss": self.loss.name, "rows": digest.hexdigest()[:16]}
 
 
 class _Passes(dict):

@@ -12,24 +12,19 @@ from torch import nn
 import regression_lib.training as training
 from regression_lib import ACTIVATIONS, EnsembleNet, RegressionNet, backprop, fit
 from regression_lib.backprop import Autograd, Backpropagation, is_known, is_written_out
-from regression_lib.losses import squared
+from regression_lib.losses import MeanLoss, squared
 from regression_lib.optimizers import Descent
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 3))
 Y = np.stack([X @ [1, 0.2, -1], np.sin(X[:, 0])], axis=1) + 0.1 * RNG.normal(size=(150, 2))
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
+LOSS = MeanLoss("squared", squared)
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-10}
 
 
 def made(members, dtype=torch.float64, **options):
     net = EnsembleNet(members, **options) if members else RegressionNet(**options)
     return net.to(dtype).train()
-
-
-def assert_same(a, b, dtype):
-    """Up to rounding errors, of which a sum has those of its largest term."""
-    size = max(1.0, b.abs().max().item())
-    torch.testing.assert_close(a, b, rtol=TOLERANCE[dtype], atol=size * TOLERANCE[dtype])
 
 
 def by_both(net, batches, n_generators=1):
@@ -47,7 +42,7 @@ def by_both(net, batches, n_generators=1):
         for x, y, weight in batches:
             predicted = passes[y.shape[-2]].forward(x)
             shown = predicted.clone()
-            passes[y.shape[-2]].backward(squared(predicted, y, weight)[1])
+            passes[y.shape[-2]].backward(LOSS(predicted, y, weight)[1])
         gradients = {name: p.grad.clone() for name, p in own.named_parameters()}
         results.append({"predicted": shown, **gradients, **dict(own.named_buffers())})
     return results
@@ -64,12 +59,17 @@ def test_every_gradient_and_buffer_is_autograds(data):
         "n_targets": draw(st.integers(1, 3)),
         "hidden": draw(st.lists(width, max_size=4) | st.just([5, 5, 5])),
         "activation": draw(st.sampled_from(list(ACTIVATIONS))),
-        **{name: draw(flag) for name in ("batch_norm", "input_norm", "residual", "linear_bias")},
+        **{name: draw(flag) for name in ("batch_norm", "input_norm", "residual")},
+        # In single precision the gradient of a bias before batch norm is rounding errors alone.
+        "linear_bias": draw(flag) and dtype == torch.float64,
         "bn_momentum": draw(st.sampled_from([0.1, 0.7, 1.0])),
-        "dropout": draw(st.sampled_from([0, 0, 0.3])),
+        # In double precision alone, where masks are others than in single.
+        "dropout": draw(st.sampled_from([0, 0.3])) if dtype == torch.float64 else 0,
     }
-    net = made(members, dtype, **options, seed=draw(st.integers(0, 99)))
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    net = made(members, dtype, **options)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    for parameter in net.parameters():  # β of its own, so that no constant unit is at relu's corner
+        parameter.data.normal_(generator=generator)
     own = (members,) if members and draw(flag) else ()  # batches for each
     batches, weighted = [], draw(flag)
     for n_rows in (size := draw(st.integers(4, 20)), size, draw(st.integers(3, size))):
@@ -78,12 +78,21 @@ def test_every_gradient_and_buffer_is_autograds(data):
         weight = torch.rand(*own, n_rows, 1, generator=generator, dtype=dtype) if weighted else None
         batches.append((x, y, weight))
     assert is_written_out(net)
-    mine, theirs = by_both(net, batches, members if own else 1)
-    for name, value in theirs.items():
-        if value.dtype.is_floating_point:
-            assert_same(mine[name], value, value.dtype)
-        else:
+    generators = members if own else 1
+    mine, theirs = by_both(net, batches, generators)
+    exact = theirs
+    if dtype == torch.float32:
+        wide = [[None if part is None else part.double() for part in batch] for batch in batches]
+        exact = by_both(net.double(), wide)[1]
+    # A sum is as exact as its largest term, and one that should be 0 has large ones as well.
+    size = max(1.0, *(v.abs().max().item() for v in exact.values() if v.is_floating_point()))
+    for name, value in exact.items():
+        if not value.is_floating_point():
             assert torch.equal(mine[name], value), name
+            continue
+        rounding = (theirs[name] - value).abs().max().item()  # autograd's own
+        close = 10 * rounding + TOLERANCE[dtype] * size
+        torch.testing.assert_close(mine[name].double(), value, rtol=0, atol=close, msg=name)
 
 
 def test_large_means_keep_their_digits():
@@ -214,7 +223,7 @@ def test_a_class_of_ones_own_is_left_to_autograd():
     descent = Descent(plain.train(), "sgd", 1e-3, 0.01)
     passes = Autograd(plain, descent.gradient)
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
-    passes.backward(squared(passes.forward(x), y)[1])
+    passes.backward(LOSS(passes.forward(x), y)[1])
     descent.step()
     torch.testing.assert_close(own.head.weight, plain.head.weight)
 

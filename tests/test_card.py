@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import sklearn
 import torch
@@ -70,6 +72,17 @@ class TestCard:
         rmse = np.sqrt(((model.predict(FRAME[200:]) - Y[200:]) ** 2).mean())
         assert model.card().targets.loc[0, "RMSE (validation)"] == pytest.approx(rmse)
         assert "rows of the user's choice (100)" in model.card().facts["validation rows"]
+
+    def test_validation_rows_of_any_library(self):
+        frame = FRAME.assign(price=Y)
+        tables = {"pandas": frame, "polars": pl.from_pandas(frame), "pyarrow": pa.table(frame)}
+        told = {}
+        for name, table in tables.items():
+            choose = table.__getitem__ if name == "pandas" else table.select
+            X, y = choose(["a", "b", "c"]), choose(["price"])
+            told[name] = quick().fit(FRAME, frame[["price"]], validation=(X, y)).card()
+        errors = [card.targets.loc[0, "RMSE (validation)"] for card in told.values()]
+        assert errors == pytest.approx(errors[:1] * 3)
 
     def test_without_validation_rows_it_claims_no_error(self):
         card = quick(validation_fraction=0).fit(X, Y).card()
@@ -157,7 +170,10 @@ class TestCard:
             warnings.simplefilter("error")
             model.fit(X / 2, Y)
             model.predict(X)
-        assert model.card().columns.largest.tolist() == X.max(0).tolist()
+        for rows in (X, 2 * X, X / 3):
+            card = model.fit(rows, Y).card()
+        assert card.columns.smallest.tolist() == (2 * X).min(0).tolist()
+        assert card.columns.largest.tolist() == (2 * X).max(0).tolist()
         with pytest.warns(ExtrapolationWarning):
             quick().fit(X / 4, Y).predict(X)
 

@@ -74,7 +74,13 @@ def test_the_defaults_are_those_of_the_pages():
     sizes = {"n_features": 2, "n_targets": 1, "hidden": [128] * 3, "n_bins": None, "seed": 0}
     words = {"activation": "relu", "init": "default", "numeric_embedding": None}
     flags = dict.fromkeys(("input_norm", "residual", "linear_bias"), False)
-    flags |= {"batch_norm": True, "standardize": True, "bn_momentum": 0.1, "dropout": 0.0}
+    flags |= {
+        "batch_norm": True,
+        "standardize": True,
+        "bn_momentum": 0.1,
+        "dropout": 0.0,
+        "quantiles": None,
+    }
     assert RegressionNet(2).config == sizes | words | flags
     assert RegressionNet(2, numeric_embedding="piecewise_linear").config["n_bins"] == [64, 64]
 

@@ -27,6 +27,7 @@ from regression_lib import (
     make_projectile,
     split,
 )
+from regression_lib.losses import MeanLoss
 from regression_lib.optimizers import Descent
 
 SMALL = {"epochs": 4, "batch_size": 32}
@@ -541,14 +542,14 @@ class TestDivergence:
 
     def test_it_stops_at_the_very_step(self, monkeypatch):
         steps = []
-        original = training.squared
+        original = MeanLoss.__call__
 
         def poisoned(*args):
             steps.append(1)
             loss, gradient = original(*args)
             return loss * (math.nan if len(steps) == 3 else 1), gradient
 
-        monkeypatch.setattr(training, "squared", poisoned)
+        monkeypatch.setattr(MeanLoss, "__call__", poisoned)
         with pytest.raises(FloatingPointError, match="training loss became nan in epoch 1"):
             fit(net(), *data(), **SMALL)
         assert len(steps) == 3
@@ -616,7 +617,13 @@ def test_bad_input_never_trains(arguments, error, words):
 
 def test_the_defaults_are_those_of_the_pages():
     numbers = {"epochs": 30, "batch_size": 256, "lr": 3e-3, "weight_decay": 0.01, "seed": 0}
-    words = {"schedule": "one_cycle", "optimizer": "adamw", "progress": False, "resume": False}
+    words = {
+        "schedule": "one_cycle",
+        "optimizer": "adamw",
+        "loss": "squared",
+        "progress": False,
+        "resume": False,
+    }
     none = "y validation sample_weight patience weight_average callback checkpoint device"
     expected = numbers | words | dict.fromkeys(none.split())
     parameters = inspect.signature(fit).parameters

@@ -35,6 +35,13 @@ fewer: rl.EnsembleNet = rl.fold_batch_norm(many[:2])
 model = rl.DeepRegressor(hidden=(16,), epochs="auto", patience=3).fit(train.X, train.y)
 center, width = model.predict(test.X, return_std=True)
 shape: tuple[int, ...] = model.predict(test.X).shape
+low, high = model.calibrate(valid.X, valid.y).predict_interval(test.X, 0.9, bands=2)
+gap = high - low
+text: str = model.card().markdown
+model.save("estimator.safetensors")
+model = rl.DeepRegressor.load("estimator.safetensors")
+rl.export_onnx(model, "model.onnx")
+rl.export_onnx(net, "model.onnx")
 rate: float = rl.lr_sweep(net, train, validation=valid, lrs=[1e-3, 1e-2]).best_lr
 best: dict[str, object] = rl.search(train, validation=valid, n_trials=2).best_params
 for row in rl.track([1, 2], "Rows"):
@@ -55,6 +62,11 @@ rl.RegressionNet(4).predict(None, return_std=True)
 rl.EnsembleNet(4, 4).predict(None).keys()
 rl.DeepRegressor(schedule="linear")
 rl.DeepRegressor().predict(None, return_std=True).mean()
+rl.DeepRegressor(calibration_fraction="some")
+rl.DeepRegressor().predict_interval(None, "most")
+rl.DeepRegressor().predict_interval(None).mean()
+rl.DeepRegressor.load(3)
+rl.export_onnx("model", "model.onnx")
 rl.load_king_county(n="x")
 rl.split([1, 2, 3])
 rl.track(3)

@@ -42,6 +42,11 @@ TESTS = {
     "storage": "files network training",
     "tuning": "tuning studies tables edges",
     "studies": "studies tuning",
+    "intervals": "intervals",
+    "seen": "card",
+    "card": "card keeping",
+    "keeping": "keeping",
+    "export": "export",
 }
 # What starts processes or takes long comes second, and only for what has survived the rest.
 SLOW = (
