@@ -18,6 +18,7 @@ import warnings
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import mse_loss
@@ -38,7 +39,8 @@ class Setting(NamedTuple):
 
     def __str__(self):
         shape = f"{len(self.hidden)} × {self.hidden[0]}"
-        return f"{shape} with BatchNorm" if self.batch_norm else f"{shape} without BatchNorm"
+        rows = "" if self.batch_size == Setting().batch_size else f", batches of {self.batch_size}"
+        return f"{shape} {'with' if self.batch_norm else 'without'} BatchNorm{rows}"
 
 
 class Losses(NamedTuple):
@@ -322,6 +324,72 @@ class Sklearn(Peer):
         return losses
 
 
+class ByHand:
+    """NumPy and nothing else, for this one network: what is left when nobody asks for anything."""
+
+    def __init__(self, setting):
+        if setting.batch_norm:
+            raise ValueError("written here without BatchNorm")
+        start = [p.detach().numpy() for p in plain_network(setting).parameters()]
+        self.setting, self.steps = setting, 0
+        self.weights = np.concatenate([part.ravel() for part in start])
+        self.gradient, self.momentum, self.square = np.zeros((3, len(self.weights)), np.float32)
+        self.layers, self.gradients = (
+            self._layers(vector, start) for vector in (self.weights, self.gradient)
+        )
+
+    def _layers(self, vector, start):
+        """Windows on a vector: a matrix and a row for each layer."""
+        ends = np.cumsum([part.size for part in start])[:-1]
+        parts = [p.reshape(s.shape) for p, s in zip(np.split(vector, ends), start, strict=True)]
+        return list(zip(parts[::2], parts[1::2], strict=True))
+
+    def train(self, X, y, epochs, validation=None):
+        random, losses = np.random.default_rng(self.setting.seed), Losses([], [])
+        for _ in range(epochs):
+            order, total = random.permutation(len(X)), 0.0
+            for start in range(0, len(X), self.setting.batch_size):
+                rows = order[start : start + self.setting.batch_size]
+                total += self._step(X[rows], y[rows]) * len(rows)
+            losses.train.append(total / len(X))
+            if validation is not None:
+                error = self._forward(validation[0])[-1] - validation[1]
+                losses.validation.append(float((error**2).mean()))
+        return losses
+
+    def _forward(self, x):
+        values = [x]
+        for weight, bias in self.layers:
+            z = values[-1] @ weight.T
+            z += bias
+            last = len(values) == len(self.layers)
+            values.append(z if last else np.maximum(z, 0, out=z))
+        return values
+
+    def _step(self, x, y):
+        values = self._forward(x)
+        error = values[-1] - y
+        gradient = error * np.float32(2 / len(x))
+        for i in range(len(self.layers) - 1, -1, -1):
+            of_weight, of_bias = self.gradients[i]
+            np.matmul(gradient.T, values[i], out=of_weight)
+            gradient.sum(0, out=of_bias)
+            if i > 0:
+                gradient = gradient @ self.layers[i][0]
+                gradient *= values[i] > 0
+        self._adamw()
+        return float(np.vdot(error, error)) / len(x)
+
+    def _adamw(self):
+        self.steps += 1
+        lr, decay = self.setting.lr, self.setting.weight_decay
+        self.momentum += 0.1 * (self.gradient - self.momentum)
+        self.square += 0.001 * (self.gradient * self.gradient - self.square)
+        size = np.sqrt(self.square / (1 - 0.999**self.steps))
+        self.weights *= 1 - lr * decay
+        self.weights -= lr / (1 - 0.9**self.steps) * self.momentum / (size + 1e-8)
+
+
 def batches(X, y, size, shuffle=True):
     """A DataLoader in this very process."""
     rows = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
@@ -340,4 +408,6 @@ PEERS = {
     "Lightning, fused AdamW": Lightning,
     "Keras on PyTorch": Keras,
     "scikit-learn MLPRegressor": Sklearn,
+    "NumPy, by hand": ByHand,
 }
+WITHOUT_NORM_ALONE = (Sklearn, ByHand)

@@ -30,17 +30,40 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from peers import FULL_BATCH, OURS, PEERS, Bare, Ours, Setting, Sklearn, Skorch, plain_network
+from peers import (
+    FULL_BATCH,
+    OURS,
+    PEERS,
+    WITHOUT_NORM_ALONE,
+    Bare,
+    ByHand,
+    Ours,
+    Setting,
+    Sklearn,
+    Skorch,
+    plain_network,
+)
 from threadpoolctl import threadpool_limits
-from torch.nn import functional as F
 
-from regression_lib import KC17, EnsembleNet, fit, fold_batch_norm, load_king_county, split
+from regression_lib import (
+    KC17,
+    DeepRegressor,
+    EnsembleNet,
+    fit,
+    fold_batch_norm,
+    load_king_county,
+    split,
+)
+from regression_lib.backprop import Backpropagation
+from regression_lib.losses import loss_of
 from regression_lib.optimizers import Descent
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ["regression-lib", "torch", "numpy", "scikit-learn", "skorch", "lightning", "keras"]
 SMALL, DEEP = Setting(), Setting(hidden=(130,) * 20)
 WITHOUT_NORM = SMALL._replace(batch_norm=False)
+LARGER_BATCHES = [setting._replace(batch_size=256) for setting in (SMALL, WITHOUT_NORM)]
+QUICK_PEERS = (Ours, Bare, Sklearn, ByHand)  # those to compare larger batches with
 MEMBERS = 16
 MEMORY_OF = (
     OURS,
@@ -63,10 +86,11 @@ class Extent(NamedTuple):
     seconds: float  # of calls, for each function in each round
     starts: int
     memory_of: tuple
+    many_rows: tuple  # of tables of 20 columns
 
 
-FULL = Extent(5, 2, None, 2560, 7, 5, 0.05, 7, MEMORY_OF)
-QUICK = Extent(1, 1, 640, 192, 1, 1, 0.005, 1, MEMORY_OF[:1])
+FULL = Extent(5, 2, None, 2560, 7, 5, 0.05, 7, MEMORY_OF, (10_000, 100_000, 1_000_000))
+QUICK = Extent(1, 1, 640, 192, 1, 1, 0.005, 1, MEMORY_OF[:1], (2_000,))
 ERROR = 0.19  # of ln(price): every peer comes below it in a few epochs
 
 
@@ -179,26 +203,31 @@ def time_per_epoch(rows, extent):
     n_rows = len(rows.train[0])
     yield from section(
         "1. Time per epoch",
-        f"{n_rows:,} rows, batches of {SMALL.batch_size}, {SMALL.lr:g} as the constant learning "
-        f"rate, AdamW (Adam in the post's loops and in scikit-learn). A loop that takes all rows "
-        f"at once makes one step an epoch and learns far less in it: compare its time per row.",
+        f"{n_rows:,} rows, batches of {SMALL.batch_size} where no other number is named, "
+        f"{SMALL.lr:g} as the constant learning rate, AdamW (Adam in the post's loops and in "
+        f"scikit-learn). A loop that takes all rows at once makes one step an epoch and learns "
+        f"far less in it: compare its time per row. What is written by hand in NumPy is this one "
+        f"network and nothing else.",
     )
     for setting, some_rows in [
         (SMALL, extent.rows),
         (DEEP, extent.deep_rows),
         (WITHOUT_NORM, extent.rows),
+        *((setting, extent.rows) for setting in LARGER_BATCHES),
     ]:
         used = tuple(part[:some_rows] for part in rows.train)
-        yield from _epochs_of(setting, used, n_rows, extent)
+        kinds = QUICK_PEERS if setting in LARGER_BATCHES else PEERS.values()
+        yield from _epochs_of(setting, kinds, used, n_rows, extent)
 
 
-def _epochs_of(setting, used, n_rows, extent):
+def _epochs_of(setting, kinds, used, n_rows, extent):
     def contestant(peer):
         return lambda X, y, seed: partial(
             peer(setting._replace(seed=seed)).train, X, y, extent.epochs
         )
 
-    peers = {n: p for n, p in PEERS.items() if p is not Sklearn or not setting.batch_norm}
+    left_out = WITHOUT_NORM_ALONE if setting.batch_norm else ()
+    peers = {n: p for n, p in PEERS.items() if p in kinds and p not in left_out}
     timings = race({n: contestant(p) for n, p in peers.items()}, used, extent.rounds)
     yield from ["", f"### {setting}", ""]
     if len(used[0]) < n_rows:
@@ -254,7 +283,7 @@ def time_to_error(rows, extent):
     used = tuple(part[: extent.rows] for part in rows.train)
 
     def contestant(peer):
-        setting = (WITHOUT_NORM if peer is Sklearn else SMALL)._replace(lr=3e-3)
+        setting = (WITHOUT_NORM if peer in WITHOUT_NORM_ALONE else SMALL)._replace(lr=3e-3)
         return lambda X, y, seed: partial(
             peer(setting._replace(seed=seed)).train, X, y, extent.search_epochs, rows.valid
         )
@@ -273,7 +302,7 @@ def time_to_error(rows, extent):
         cells = [f"{cpu:.2f}", f"{wall:.2f}", f"{wall / our_wall:.2f}", f"{epoch:,.0f}"]
         lines.append([name, ", ".join(epochs), *cells])
     yield from table(header, lines)
-    yield "MLPRegressor has no BatchNorm; the others do."
+    yield "MLPRegressor and what is written in NumPy have no BatchNorm; the others do."
 
 
 def reached(timing, rows, extent):
@@ -367,6 +396,16 @@ def latency(rows, extent):
             cells = [f"{ours:,.0f}", f"{folded:,.0f}", f"{ours / folded:.2f}"]
             lines.append([shape, f"{n_rows:,}", *cells, f"{bare:,.0f}", f"{sklearn:,.0f}"])
     yield from table(header, lines)
+    X, y = (part[:640] for part in rows.train)
+    model = DeepRegressor(epochs=1, random_state=0).fit(X, y[:, 0])
+    calls = [
+        median(time_calls([model.predict], rows.train[0][:n], extent)[0]) for n in (1, 64, 4000)
+    ]
+    yield (
+        f"A default `DeepRegressor`, whose columns are cut into {sum(model.net_.config['n_bins'])} "
+        f"bins, takes {calls[0]:,.0f} µs for 1 row, {calls[1]:,.0f} for 64 and {calls[2]:,.0f} "
+        f"for 4,000."
+    )
 
 
 def predictors(setting, rows):
@@ -475,6 +514,41 @@ def peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def estimators(rows, threads, extent):
+    """The estimator with its defaults, and tables that grow."""
+    yield from section(
+        "7. The estimator, and many rows",
+        f"`DeepRegressor` with its defaults on the {len(rows.train[0]):,} rows, trained to its "
+        f"end, validation included: seconds, and how much the peak of memory rises above the "
+        f"data. Below that one epoch on random numbers in 20 columns, which by default are cut "
+        f"into 1,280 bins. Each in a process of its own.",
+    )
+    lines, quick = [], ["--quick"] if extent is QUICK else []
+    for what in ("1 member", "8 members", *extent.many_rows):
+        name = what if isinstance(what, str) else f"{what:,} × 20, one epoch"
+        say(f"estimator: {name}")
+        options = ["--estimator", what, "--threads", threads, *quick]
+        output, error = in_new_process(__file__, *options)
+        lines.append([name, *([error, ""] if error else output.split())])
+    yield from table(["training", "s", "MiB above the data"], lines)
+
+
+def time_estimator(what, extent):
+    """Seconds and MiB of a fit: of the members that are named, or of one epoch on many rows."""
+    if what.isdigit():
+        X = np.random.default_rng(0).random((int(what), 20), dtype=np.float32)
+        y, model = X[:, 0].copy(), DeepRegressor(epochs=1, random_state=0)
+    else:
+        X, y = (part[: extent.rows] for part in load_rows().train)
+        model = DeepRegressor(n_members=int(what.split()[0]), random_state=0)
+        y = y[:, 0].copy()
+    DeepRegressor(epochs=1).fit(X[:100, :3], y[:100])  # loads what is loaded when first used
+    forget_peak()
+    before, start = peak_bytes(), time.perf_counter()
+    model.fit(X, y)
+    return f"{time.perf_counter() - start:.1f} {(peak_bytes() - before) / 2**20:.0f}"
+
+
 def floor(rows, extent):
     """What the arithmetic alone would take, and where the rest of a step goes."""
     rate = large_rate(extent)
@@ -565,28 +639,31 @@ def parts_of_a_step(net, setting, X, y, epochs):
     """Mean µs of the calls that a step of `fit` makes, in their order, over some epochs."""
     x, y = torch.from_numpy(X), torch.from_numpy(y)
     descent = Descent(net.train(), "adamw", setting.lr, setting.weight_decay)
+    mean_loss, sizes = loss_of("squared", net), {setting.batch_size, len(x) % setting.batch_size}
+    passes = {size: Backpropagation(net, size) for size in sizes if size > 1}
     names = ["gather rows", "forward", "loss", "check the loss", "backward", "optimiser", "add up"]
     total, marks = torch.zeros(()), []
     orders = (torch.randperm(len(x)).split(setting.batch_size) for _ in range(epochs))
-    for rows in chain.from_iterable(orders):
-        marks.append([time.perf_counter()])
-        mark = partial(_mark, marks[-1])
-        x_batch, y_batch = x[rows], y[rows]
-        mark()
-        predicted = net.standardized(x_batch)
-        mark()
-        loss = F.mse_loss(predicted, y_batch)
-        del predicted  # as fit does: memory that is free again is memory in the cache
-        mark()
-        math.isfinite(loss.sum().item())
-        mark()
-        descent.gradient.zero_()
-        loss.sum().backward()
-        mark()
-        descent.step()
-        mark()
-        total.add_(loss.detach(), alpha=len(rows) / len(x))
-        mark()
+    with torch.inference_mode():
+        for rows in chain.from_iterable(orders):
+            if len(rows) not in passes:
+                continue
+            marks.append([time.perf_counter()])
+            mark = partial(_mark, marks[-1])
+            x_batch, y_batch = (torch.index_select(part, 0, rows) for part in (x, y))
+            mark()
+            predicted = passes[len(rows)].forward(x_batch)
+            mark()
+            loss, gradient = mean_loss(predicted, y_batch)
+            mark()
+            math.isfinite(loss.item())
+            mark()
+            passes[len(rows)].backward(gradient)
+            mark()
+            descent.step()
+            mark()
+            total.add_(loss, alpha=len(rows) / len(x))
+            mark()
     return dict(zip(names, 1e6 * np.diff(marks, axis=1).mean(0), strict=True))
 
 
@@ -628,6 +705,7 @@ def report(extent, threads):
     yield from latency(rows, extent)
     yield from memory_and_import(threads, extent)
     yield from floor(rows, extent)
+    yield from estimators(rows, threads, extent)
 
 
 def main():
@@ -637,11 +715,15 @@ def main():
         "--quick", action="store_true", help="a smoke test; its numbers mean little"
     )
     parser.add_argument("--memory", metavar="PEER", help=argparse.SUPPRESS)
+    parser.add_argument("--estimator", metavar="WHAT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with threadpool_limits(arguments.threads):  # NumPy's own, which scikit-learn uses
         if arguments.memory:
             print(memory_of(arguments.memory))
+            return
+        if arguments.estimator:
+            print(time_estimator(arguments.estimator, QUICK if arguments.quick else FULL))
             return
         start, lines = time.perf_counter(), []
         extent = QUICK if arguments.quick else FULL

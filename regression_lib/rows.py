@@ -185,8 +185,6 @@ def mean_and_scale(
     rounding where it matters. So a column that varies by a millionth around a million, or one of
     numbers as small as 1e-300 or as large as 1e300, is like any other to what follows.
     """
-    from sklearn.preprocessing import StandardScaler
-
     mean, scale = np.zeros((2, values.shape[1]))
     width = max(1, BLOCK // len(rows))
     for start in range(0, values.shape[1], width):
@@ -198,9 +196,11 @@ def mean_and_scale(
         part -= first
         spread = _power_of_two(part)
         part /= spread
-        found = StandardScaler().fit(part, sample_weight=weight)
-        mean[block] = (first + found.mean_ * spread) * size
-        scale[block] = np.where(found.var_ == 0, 0, found.scale_ * spread * size)
+        middle = np.average(part, axis=0, weights=weight)
+        part -= middle
+        part *= part
+        mean[block] = (first + middle * spread) * size
+        scale[block] = np.sqrt(np.average(part, axis=0, weights=weight)) * spread * size
     return mean, np.where(scale == 0, 1, scale)
 
 

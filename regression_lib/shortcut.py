@@ -23,7 +23,7 @@ from regression_lib.ensemble import BatchNorms, Linears
 from regression_lib.network import Layer, RegressionNet
 
 _SHORTCUTS: WeakKeyDictionary = WeakKeyDictionary()
-MUCH = 2**19  # products, for which PyTorch is no slower: it has the threads it was told to have
+MUCH = 2**20  # products, for which PyTorch is no slower: it has the threads it was told to have
 OF_NUMPY = (torch.float32, torch.float64)
 
 
