@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from regression_lib.estimator import DeepRegressor
 
 OPSET, IR_VERSION = 20, 9  # the first that know GELU; what reads later ones reads these
-# How an activation is written, and which of its settings are.
-OPERATORS: dict[type[nn.Module], tuple[str, dict[str, str]]] = {
-    nn.ReLU: ("Relu", {}),
-    nn.Sigmoid: ("Sigmoid", {}),
-    nn.Tanh: ("Tanh", {}),
-    nn.Softplus: ("Softplus", {}),
-    nn.LeakyReLU: ("LeakyRelu", {"alpha": "negative_slope"}),
-    nn.ELU: ("Elu", {"alpha": "alpha"}),
-    nn.GELU: ("Gelu", {"approximate": "approximate"}),
-    nn.Mish: ("Mish", {}),
+# Those whose settings are, by default, the same here and there.
+OPERATORS: dict[type[nn.Module], str] = {
+    nn.ReLU: "Relu",
+    nn.Sigmoid: "Sigmoid",
+    nn.Tanh: "Tanh",
+    nn.Softplus: "Softplus",
+    nn.LeakyReLU: "LeakyRelu",
+    nn.ELU: "Elu",
+    nn.GELU: "Gelu",
+    nn.Mish: "Mish",
 }
 
 
@@ -222,6 +222,4 @@ def _activated(graph, z, activation):
         raise ValueError(f"the settings of {activation} are not those of the library")
     if isinstance(activation, nn.SiLU):
         return graph.add("Mul", z, graph.add("Sigmoid", z))
-    operator, settings = OPERATORS[type(activation)]
-    given = {name: getattr(activation, own) for name, own in settings.items()}
-    return graph.add(operator, z, **given)
+    return graph.add(OPERATORS[type(activation)], z)

@@ -113,6 +113,13 @@ class TestCard:
             assert f"{module.__name__} {module.__version__}" in versions
         assert DeepRegressor(epochs=1).fit(X, Y).card().facts["options"] == "epochs=1"
 
+    def test_without_names_and_without_options(self):
+        model = quick().fit(X, np.stack([Y, Y], axis=1))
+        model._facts.options.clear()
+        card = model.card()
+        assert card.title == "Model card: y 0, y 1 from column 0, column 1, column 2"
+        assert card.facts["options"] == "all defaults"
+
     def test_units_where_the_network_knows_them(self):
         model = quick().fit(FRAME, pd.Series(Y, name="price"))
         model.net_.units = {"a": "ft²", "price": "US$"}

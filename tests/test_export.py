@@ -92,6 +92,22 @@ def test_every_part(options, members, tmp_path):
     assert_alike(trained(net), THROWS.X, tmp_path)
 
 
+@pytest.mark.parametrize("members", [None, 3])
+def test_quantiles(members, tmp_path):
+    options = {"hidden": (16,), "quantiles": (0.05, 0.25, 0.5, 0.95)}
+    net = (
+        RegressionNet(4, 3, **options) if members is None else EnsembleNet(members, 4, 3, **options)
+    )
+    fit(net, THROWS.X, THROWS.y, loss="quantile", **QUICK)
+    assert_alike(net, THROWS.X, tmp_path)
+    X = THROWS.X.to_numpy()
+    found, y = session(net, tmp_path).run(["quantiles", "y"], {"X": X})
+    expected = net.predict_quantiles(X)
+    assert found.shape == expected.shape == (1000, 3, 4)
+    assert (np.abs(found - expected).max((0, 2)) < 1e-5 * np.ptp(expected, axis=(0, 2))).all()
+    assert np.array_equal(found[..., 2], y)
+
+
 def test_a_net_in_train_mode_a_folded_one_and_one_that_has_learnt_nothing(tmp_path):
     net = trained(RegressionNet(4, 3, hidden=(16,)))
     assert_alike(net.train(), THROWS.X, tmp_path)
