@@ -78,42 +78,52 @@ class Facts:
         held = _held_out(X, y, weight, training)
         return cls(
             n_rows=len(X) if weight is None else int(np.count_nonzero(weight)),
-            validation=_which(training["validation"]),
-            n_validation=0 if held is None else len(held[1]),
-            rmse=None if held is None else _rmse(net, *held),
+            validation=_which(training["validation"], len(held)),
+            n_validation=sum(len(part[1]) for part in held),
+            rmse=_rmse([net] if len(held) == 1 else net, held) if held else None,
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             options=_changed(model),
             versions=_versions(),
         )
 
 
+OTHERS = ", for each member others"
+
+
 def _held_out(X, y, weight, training):
-    """X, y and weights of the validation rows; None without any."""
+    """X, y and weights of the validation rows: of all, or of each member, which has its own."""
     validation = training["validation"]
     if validation is None:
-        return None
+        return []
     if not is_fraction(validation):
-        return *validation, None
+        return [(*validation, None)]
     from sklearn.model_selection import train_test_split
 
     # Drawn as `fit` draws them, which tells nobody which they were.
     rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
-    seed = training["seed"] if isinstance(training["seed"], int) else training["seed"][0]
-    held = train_test_split(rows, test_size=float(validation), random_state=seed)[1]
-    return X[held], y[held], None if weight is None else weight[held]
+    seeds = [training["seed"]] if isinstance(training["seed"], int) else training["seed"]
+    options = {"test_size": float(validation)}
+    drawn = [train_test_split(rows, random_state=seed, **options)[1] for seed in seeds]
+    return [(X[held], y[held], None if weight is None else weight[held]) for held in drawn]
 
 
-def _which(validation):
+def _which(validation, n_drawn):
     if validation is None:
         return "none: the weights are those of the last epoch"
     if is_fraction(validation):
-        return f"{validation:.3g} of the rows, held out at random"
+        return f"{validation:.3g} of the rows, held out at random{OTHERS if n_drawn > 1 else ''}"
     return "rows of the user's choice"
 
 
-def _rmse(net, X, y, weight):
-    y = as_matrix(y, "validation y")
-    return root_mean_square(y - net.predict(X), weight).tolist()
+def _rmse(nets, held):
+    """Of each network on the rows that it is judged by, alone: others have trained on them."""
+    errors = [
+        as_matrix(y, "validation y") - net.predict(X)
+        for net, (X, y, _) in zip(nets, held, strict=True)
+    ]
+    weights = [weight for _, _, weight in held if weight is not None]
+    together = np.concatenate(weights) if weights else None
+    return root_mean_square(np.concatenate(errors), together).tolist()
 
 
 def _changed(model):
@@ -251,6 +261,10 @@ def _sentences(model, net, calibration):
     if facts.n_validation:
         said["validation rows"] += (
             f" ({facts.n_validation:,}). They chose the best epoch, so that their error flatters"
+        )
+    if facts.validation.endswith(OTHERS):
+        said["validation rows"] += (
+            ". It is that of members alone on rows of their own: all members together err less"
         )
     if calibration is None:
         said["calibration rows"] = "none, so that it has no ranges: see DeepRegressor.calibrate"

@@ -418,7 +418,7 @@ class TestMemory:
         wide = RNG.normal(size=(70, 2000))
         model = estimator(epochs=1).fit(wide, Y[:70])
         assert sum(model.net_.config["n_bins"]) <= 2**15
-        assert estimator(epochs=1).fit(X, Y).net_.config["n_bins"] == [64, 64, 64]
+        assert estimator(epochs=1, n_bins=64).fit(X, Y).net_.config["n_bins"] == [64, 64, 64]
 
     @pytest.mark.slow
     @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measured on Linux")

@@ -188,15 +188,15 @@ class TestLearning:
             quick().fit(X, Y, validation=(X[:50], np.stack([Y[:50], Y[:50]], axis=1)))
 
     @pytest.mark.parametrize(
-        ("rows", "epochs"), [(2, 2000), (40, 667), (300, 118), (17_000, 17), (100_000, 16)]
+        ("rows", "epochs"), [(2, 1000), (40, 334), (300, 59), (8000, 16), (100_000, 12)]
     )
-    def test_auto_trains_two_thousand_steps(self, rows, epochs):
+    def test_auto_trains_a_thousand_steps_or_twelve_epochs(self, rows, epochs):
         model = DeepRegressor(hidden=(2,), random_state=0)
         assert model._training(rows, [0], None)["epochs"] == epochs
 
     def test_auto_epochs_follow_a_given_batch_size(self):
         model = DeepRegressor(batch_size=4096)
-        assert model._training(300, [0], None)["epochs"] == 2000
+        assert model._training(300, [0], None)["epochs"] == 1000
 
     @pytest.mark.parametrize(
         ("rows", "size"), [(160, 16), (255, 16), (272, 17), (2032, 127), (2048, 128), (2064, 128)]
@@ -221,8 +221,8 @@ class TestLearning:
         ("n_rows", "n_features", "bins"),
         [
             (100, 1, 16),  # few rows
-            (1600, 1, 50),  # a bin for each 32 rows
-            (6400, 1, 128),  # few features
+            (3200, 1, 50),  # a bin for each 64 rows
+            (8192, 1, 128),  # few features
             (6400, 16, 32),  # 512 of all features
             (6400, 100, 16),  # many features
         ],

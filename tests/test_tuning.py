@@ -188,6 +188,7 @@ class TestSearch:
             return {"hidden": [8], "lr": 1e-2 if trial.number >= 8 else 1e-9}
 
         options = OPTIONS | {"space": learns_after_eight, "validation": (X[:50], -Y[:50])}
+        options["weight_average"] = None  # which remembers the start for a while
         found = search(X, Y, n_trials=9, baseline=False, **options)
         assert found.frame.state.tolist() == ["complete"] * 8 + ["pruned"]
         assert min(found.study.trials[8].intermediate_values.values()) > 1
