@@ -454,11 +454,11 @@ class RegressionNet(nn.Module):
         rows = as_matrix(X, "X", columns=known, dtype=None, copy=False)
         size = count_of("batch_size", batch_size)
         if len(rows) <= min(size, FEW):
-            from regression_lib import shortcut  # which leans on what stands here
+            from regression_lib.shortcut import predicted  # which leans on what stands here
 
-            predicted = shortcut.predicted(self, rows)
-            if predicted is not None:
-                return predicted
+            found = predicted(self, rows)
+            if found is not None:
+                return found
         size = min(size, self.rows_at_once)
         parts = [range(len(rows))[start : start + size] for start in range(0, len(rows), size)]
         with evaluating(self), torch.no_grad():
