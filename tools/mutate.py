@@ -33,8 +33,12 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = Path(__file__).with_name("mutants.toml")
 # The tests of each module, those that find most first. All run in one go, so their fixtures do.
 TESTS = {
-    "network": "network ensemble files tables embedding seeds edges",
-    "training": "training history optimizers ensemble seeds files edges",
+    "network": "network shortcut losses dropout ensemble files tables embedding seeds edges",
+    "training": "training backprop losses dropout history optimizers ensemble seeds files edges",
+    "backprop": "backprop dropout losses",
+    "shortcut": "shortcut losses",
+    "losses": "losses",
+    "dropout": "dropout backprop",
     "rows": "training tables estimator edges",
     "ensemble": "ensemble files seeds edges",
     "estimator": "estimator tables seeds edges memory",
