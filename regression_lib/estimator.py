@@ -82,7 +82,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         out, trained as one; the prediction is their mean (Lakshminarayanan et al. 2017,
         arXiv:1612.01474).
     epochs : int or "auto"
-        Passes over the training rows. "auto": 12, or as many as make 1,000 steps.
+        Passes over the training rows. "auto": 16, or as many as make 1,000 steps.
     batch_size : int or "auto"
         Rows a step. "auto": a sixteenth of the training rows, within 16 and 128.
     lr : float
@@ -506,7 +506,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             size = min(128, max(16, n_train // 16))
         size = count_of("batch_size", size)
         if isinstance(epochs, str) and epochs == "auto":
-            epochs = max(12, math.ceil(1000 / math.ceil(n_train / size)))
+            epochs = max(16, math.ceil(1000 / math.ceil(n_train / size)))
         names = ["lr", "schedule", "optimizer", "weight_decay", "weight_average", "progress"]
         return {name: getattr(self, name) for name in names} | {
             "epochs": epochs,
