@@ -57,9 +57,8 @@ def training_rows(
     held_out = own = None
     if is_fraction(validation) and len(seeds) > 1:
         parts = [_hold_out(np.arange(len(train)), validation, seed) for seed in seeds]
-        own = tuple(
-            torch.from_numpy(np.stack(rows)).to(device) for rows in zip(*parts, strict=True)
-        )
+        chosen, held = (np.stack(rows) for rows in zip(*parts, strict=True))
+        own = torch.from_numpy(chosen).to(device), torch.from_numpy(held).to(device)
     elif is_fraction(validation):
         train, held = _hold_out(train, validation, seeds[0])
         held_out = x, y, weight, held
