@@ -137,8 +137,7 @@ def fit(
     options = _checked(
         net, epochs, batch_size, lr, schedule, optimizer, weight_decay, patience, seed
     )
-    mean_loss = loss_of(loss, net)
-    progress = known_kind(progress)
+    mean_loss, progress = loss_of(loss, net), known_kind(progress)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
     if patience is not None and validation is None:
@@ -148,10 +147,9 @@ def fit(
     if checkpoint is not None:
         check_writable(checkpoint)
         checkpoint = Path(checkpoint).resolve()  # wherever a callback may go
-    first_seed = np.ravel(options["seed"])[0]
-    device = find_device(net, device)
+    how = validation, sample_weight, np.ravel(options["seed"])[0], find_device(net, device)
     with _with_gradients(net):
-        rows = training_rows(net, X, y, validation, sample_weight, first_seed, device)
+        rows = training_rows(net, X, y, *how)
         return _train(_Run(net, *rows, mean_loss, options), progress, callback, checkpoint, resume)
 
 
