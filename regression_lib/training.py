@@ -139,20 +139,9 @@ def fit(
     """
     if not isinstance(net, RegressionNet):
         raise TypeError(f"net must be a RegressionNet or an EnsembleNet, got {net!r}")
-    options = _checked(
-        net,
-        epochs,
-        batch_size,
-        lr,
-        schedule,
-        optimizer,
-        weight_decay,
-        patience,
-        weight_average,
-        seed,
-    )
-    mean_loss = loss_of(loss, net)
-    progress = known_kind(progress)
+    learning = epochs, batch_size, lr, schedule, optimizer, weight_decay
+    options = _checked(net, *learning, patience, weight_average, seed)
+    mean_loss, progress = loss_of(loss, net), known_kind(progress)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=path, the file to go on from")
     if patience is not None and validation is None:
@@ -162,10 +151,9 @@ def fit(
     if checkpoint is not None:
         check_writable(checkpoint)
         checkpoint = Path(checkpoint).resolve()  # wherever a callback may go
-    seeds = np.ravel(options["seed"]).tolist()
-    device = find_device(net, device)
+    how = validation, sample_weight, np.ravel(options["seed"]).tolist(), find_device(net, device)
     with _with_gradients(net):
-        rows = training_rows(net, X, y, validation, sample_weight, seeds, device)
+        rows = training_rows(net, X, y, *how)
         return _train(_Run(net, rows, mean_loss, options), progress, callback, checkpoint, resume)
 
 
