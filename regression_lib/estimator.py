@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Literal, Self, overload
 
 import numpy as np
@@ -31,6 +32,7 @@ from regression_lib.ensemble import EnsembleNet
 from regression_lib.history import History
 from regression_lib.intervals import Calibration, set_aside
 from regression_lib.keeping import load_model, save_model
+from regression_lib.losses import Loss, checked_quantiles
 from regression_lib.network import Embedding, RegressionNet, count_of
 from regression_lib.optimizers import Optimizer, Schedule
 from regression_lib.progress import Progress
@@ -54,7 +56,15 @@ EXPECTED_FAILED_CHECKS = {
 
 # Bins of all features together: each has a weight for each unit of the first layer.
 MOST_BINS = 2**15
-NETWORK_OPTIONS = ("hidden", "activation", "batch_norm", "residual", "numeric_embedding")
+NETWORK_OPTIONS = (
+    "hidden",
+    "activation",
+    "batch_norm",
+    "residual",
+    "dropout",
+    "numeric_embedding",
+    "quantiles",
+)
 
 
 class DeepRegressor(RegressorMixin, BaseEstimator):
@@ -70,6 +80,9 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         BatchNorm between each hidden linear layer and its activation.
     residual : bool
         Add a layer's input to its output where both have the same width.
+    dropout : float
+        The share of each hidden layer's outputs that a training step leaves out, in [0, 1)
+        (Srivastava et al. 2014).
     numeric_embedding : {"piecewise_linear", None}
         Cut each feature into `n_bins` pieces at its quantiles (Gorishniy et al. 2022,
         arXiv:2203.05556).
@@ -85,6 +98,11 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         Passes over the training rows. "auto": 16, or as many as make 1,000 steps.
     batch_size : int or "auto"
         Rows a step. "auto": a sixteenth of the training rows, within 16 and 128.
+    loss : {"squared", "absolute", "huber", "quantile"} or ("huber", float)
+        What is made small: see `regression_lib.fit`. With `quantiles`, "squared" means "quantile".
+    quantiles : sequence of float, optional
+        Predict these quantiles of each target, such as (0.05, 0.5, 0.95), 0.5 among them:
+        `predict` then returns the median, `predict_quantiles` all of them.
     lr : float
         The learning rate; with "one_cycle" the highest that it reaches.
     schedule : {"one_cycle", "cosine", "constant"}
@@ -108,6 +126,10 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         same rows are held out as before, whatever `random_state` is by then, provided that they
         are given again: no row that was trained on becomes one to judge by. Another number of
         rows, or another share, is worth a warning.
+    checkpoint : path, optional
+        A file that is written after each epoch. If the process ends within a `fit`, the next one
+        on the same rows with the same options goes on from it, to the very weights; it needs a
+        whole number as `random_state`. The file is removed when a `fit` has ended well.
     random_state : int, RandomState instance or None
         Of the initial weights, the batches and the held-out rows.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
@@ -152,11 +174,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         activation: str = "relu",
         batch_norm: bool = False,
         residual: bool = False,
+        dropout: float = 0.0,
         numeric_embedding: Embedding | None = "piecewise_linear",
         n_bins: int | Literal["auto"] = "auto",
         n_members: int = 1,
         epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
+        loss: Loss = "squared",
+        quantiles: Sequence[float] | None = None,
         lr: float = 3e-3,
         schedule: Schedule = "one_cycle",
         optimizer: Optimizer = "adamw",
@@ -166,6 +191,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         patience: int | None = None,
         weight_average: float | None = 1.0,
         warm_start: bool = False,
+        checkpoint: PathLike | None = None,
         random_state: int | np.random.RandomState | None = None,
         progress: Progress = False,
         device: str | None = None,
@@ -174,11 +200,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.activation = activation
         self.batch_norm = batch_norm
         self.residual = residual
+        self.dropout = dropout
         self.numeric_embedding = numeric_embedding
         self.n_bins = n_bins
         self.n_members = n_members
         self.epochs = epochs
         self.batch_size = batch_size
+        self.loss = loss
+        self.quantiles = quantiles
         self.lr = lr
         self.schedule = schedule
         self.optimizer = optimizer
@@ -188,6 +217,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.patience = patience
         self.weight_average = weight_average
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.progress = progress
         self.device = device
@@ -254,14 +284,28 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         if again:
             self._check_again(target_names, held_of, validation, aside_of)
         training = self._training(held_of[0], seeds, _held(validation, target_names))
+        training |= self._kept_in()
         history = fit(net, X, y, sample_weight=sample_weight, callback=callback, **training)
         if len(history) > 0:
             about = self._about(net, (X, y, sample_weight), training, aside, again)
             self._keep(net, history, names, one_target, seeds, held_of)
             self.__dict__.update(about, _aside_of=aside_of)
+        if self.checkpoint is not None and history.stopped != "interrupted":
+            Path(self.checkpoint).unlink(missing_ok=True)
         if history.stopped == "interrupted":  # what has called us is to end as well
             raise KeyboardInterrupt
         return self
+
+    def _kept_in(self):
+        """Where `fit` writes a checkpoint, and takes it up again."""
+        if self.checkpoint is None:
+            return {}
+        if not isinstance(self.random_state, (int, np.integer)):
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} needs random_state=0 or another whole number, got "
+                f"{self.random_state!r}: else the next fit would be another training"
+            )
+        return {"checkpoint": self.checkpoint, "resume": True}
 
     def _check_again(self, target_names, held_of, validation, aside_of):
         """Whether a training goes on with the same targets, and judges by the same rows."""
@@ -338,6 +382,21 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         if not isinstance(self.net_, EnsembleNet):
             raise ValueError("one network has no spread: return_std needs n_members=2 or more")
         return tuple(map(self._as_y, self.net_.predict(X, return_std=True)))
+
+    def predict_quantiles(self, X: Table) -> np.ndarray:
+        """The predicted `quantiles` of each target in its units, which never cross.
+
+        Returns
+        -------
+        ndarray, shape (n_rows, n_quantiles), or (n_rows, n_targets, n_quantiles) as y was
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `predict`, or if the estimator was made without `quantiles`.
+        """
+        check_is_fitted(self)
+        return self._as_y(self.net_.predict_quantiles(self._known(X)))
 
     def predict_interval(
         self, X: Table, share: float = 0.9, *, bands: int = 1
@@ -484,6 +543,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         """Whether a network is what the options describe, so that its training can go on."""
         options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         options |= {"n_targets": n_targets, "hidden": list(self.hidden)}
+        options["quantiles"] = checked_quantiles(self.quantiles)
         members = len(net) if isinstance(net, EnsembleNet) else 1
         return members == self.n_members and options.items() <= net.config.items()
 
@@ -513,6 +573,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             "batch_size": size,
             "validation": validation,
             "patience": self.patience,
+            "loss": "quantile" if self.quantiles and self.loss == "squared" else self.loss,
             "seed": seeds if self.n_members > 1 else seeds[0],
             "device": self.device or "cpu",
         }

@@ -339,9 +339,9 @@ class TestAtHome:
         words |= dict.fromkeys(("n_bins", "epochs", "batch_size"), "auto")
         words |= {"activation": "relu", "schedule": "one_cycle", "optimizer": "adamw"}
         flags = dict.fromkeys(("batch_norm", "residual", "warm_start", "progress"), False)
-        nothing = dict.fromkeys(("patience", "random_state", "device"))
+        nothing = dict.fromkeys(("patience", "quantiles", "checkpoint", "random_state", "device"))
         steps = {"lr": 3e-3, "weight_decay": 0.1, "weight_average": 1.0}
-        steps["calibration_fraction"] = 0
+        steps |= {"calibration_fraction": 0, "dropout": 0.0, "loss": "squared"}
         assert DeepRegressor().get_params() == sizes | words | flags | nothing | steps
 
     def test_clone_and_html(self):
@@ -398,3 +398,97 @@ def test_the_network_inside_knows_the_columns_and_keeps_them_in_its_file(tmp_pat
     assert np.allclose(net.predict(throws.X), model.predict(throws.X))
     with pytest.raises(ValueError, match="now missing:\n- angle"):
         net.predict(throws.X.drop(columns="angle"))
+
+
+class TestLosses:
+    def test_the_loss_reaches_the_training(self):
+        for loss in ("absolute", "huber", ("huber", 2.0)):
+            model = quick(epochs=2, loss=loss).fit(X, Y)
+            net = RegressionNet(**model.net_.config)
+            assert model.history_.loss == fit(net, X, Y[:, None], epochs=1, loss=loss).loss
+        assert quick(epochs=1).fit(X, Y).history_.loss == "squared"
+
+    def test_far_off_rows_hardly_move_the_absolute_error(self):
+        spoilt = Y.copy()
+        spoilt[::15] += 30 * Y.std()
+        errors = {}
+        for loss in ("squared", "absolute"):
+            model = quick(epochs=60, numeric_embedding=None, loss=loss, validation_fraction=0)
+            errors[loss] = np.abs(model.fit(X, spoilt).predict(X) - Y).mean()
+        assert errors["absolute"] < 0.5 * errors["squared"]
+
+    def test_quantiles_have_their_shares_below_them(self):
+        rng = np.random.default_rng(0)
+        x = rng.uniform(-1, 1, size=(6000, 1))
+        y = np.sin(3 * x[:, 0]) + (1.2 + x[:, 0]) * rng.normal(size=6000)
+        model = quick(quantiles=(0.1, 0.5, 0.9), epochs=20, batch_size=64).fit(x[:3000], y[:3000])
+        found = model.predict_quantiles(x[3000:])
+        assert found.shape == (3000, 3)
+        assert (np.diff(found) >= 0).all()
+        assert np.array_equal(found[:, 1], model.predict(x[3000:]))
+        below = (y[3000:, None] < found).mean(0)
+        assert below == pytest.approx([0.1, 0.5, 0.9], abs=0.04)
+        for half in (x[3000:, 0] < 0, x[3000:, 0] > 0):  # the spread is of each place
+            assert (y[3000:, None] < found)[half].mean(0) == pytest.approx(
+                [0.1, 0.5, 0.9], abs=0.06
+            )
+
+    def test_quantiles_of_several_targets_in_an_ensemble(self):
+        both = np.stack([Y, -Y], axis=1)
+        model = quick(quantiles=[0.25, 0.5, 0.75], n_members=2, epochs=2).fit(X, both)
+        assert model.predict(X).shape == (300, 2)
+        assert model.predict_quantiles(X).shape == (300, 2, 3)
+        again = clone(model).set_params(warm_start=True).fit(X, both)
+        assert again.fit(X, both).n_iter_ == 2
+
+    def test_what_does_not_go_together(self):
+        with pytest.raises(ValueError, match="predicts no quantiles"):
+            quick(epochs=1).fit(X, Y).predict_quantiles(X)
+        with pytest.raises(ValueError, match="pass loss='quantile'"):
+            quick(quantiles=(0.5,), loss="absolute").fit(X, Y)
+        with pytest.raises(ValueError, match="make it with quantiles"):
+            quick(loss="quantile").fit(X, Y)
+
+
+def test_dropout_reaches_the_network():
+    model = quick(dropout=0.3, epochs=2).fit(X, Y)
+    assert model.net_.config["dropout"] == 0.3
+    assert np.array_equal(model.predict(X), quick(dropout=0.3, epochs=2).fit(X, Y).predict(X))
+    assert not np.allclose(model.predict(X), quick(epochs=2).fit(X, Y).predict(X))
+
+
+class TestCheckpoint:
+    def test_the_next_fit_goes_on_where_one_ended(self, tmp_path):
+        path, epochs = tmp_path / "run", []
+
+        def fail_in_the_third(history):
+            epochs.append(len(history))
+            if len(history) == 3:
+                raise RuntimeError("the power fails")
+
+        options = {"epochs": 6, "n_members": 2, "dropout": 0.1}
+        with pytest.raises(RuntimeError, match="the power fails"):
+            quick(checkpoint=path, **options).fit(X, Y, callback=fail_in_the_third)
+        assert path.exists()
+        resumed = quick(checkpoint=path, **options)
+        resumed.fit(X, Y, callback=lambda history: epochs.append(len(history)))
+        assert epochs == [1, 2, 3, 4, 5, 6]
+        assert np.array_equal(resumed.predict(X), quick(**options).fit(X, Y).predict(X))
+        assert not path.exists()
+
+    def test_of_other_rows_it_is_refused(self, tmp_path):
+        path = tmp_path / "run"
+
+        def fail(history):
+            raise RuntimeError("the power fails")
+
+        with pytest.raises(RuntimeError, match="the power fails"):
+            quick(checkpoint=path).fit(X, Y, callback=fail)
+        with pytest.raises(ValueError, match="is of another training"):
+            quick(checkpoint=path).fit(X, 2 * Y)
+        assert path.exists()
+
+    def test_it_needs_a_seed(self, tmp_path):
+        for seed in (None, np.random.RandomState(0)):
+            with pytest.raises(ValueError, match="needs random_state=0 or another whole number"):
+                quick(checkpoint=tmp_path / "run", random_state=seed).fit(X, Y)
