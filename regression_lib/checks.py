@@ -391,13 +391,17 @@ def refuse(what: str, name: object, row: int, value: object) -> NoReturn:
         )
     dates = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
     if isinstance(value, dates) or hasattr(value, "isoformat"):
-        advice = "Turn dates into a number first, e.g. the months since a fixed day."
+        advice = (
+            "Turn dates into a number first, e.g. the months since a fixed day, or with skrub's "
+            "TableVectorizer in a Pipeline."
+        )
     elif isinstance(value, torch.Tensor):
         advice = "Stack tensors into one, e.g. torch.stack(rows)."
     else:
         advice = (
-            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder (or with "
-            "to_numeric, if it is a number written as text)."
+            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder, or the whole table with "
+            "skrub's TableVectorizer in a Pipeline (or with to_numeric, if it is a number written "
+            "as text)."
         )
         if not isinstance(value, str):
             advice += " In Python's words, an argument must be a string or a real number."

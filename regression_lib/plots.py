@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 # Okabe & Ito's palette: told apart with every kind of colour vision, and in grey.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
 LOSSES = {"train_loss": "training", "validation_loss": "validation"}
+LOSS_WORDS = {
+    "squared": "mean squared error",
+    "absolute": "mean absolute error",
+    "huber": "mean Huber loss",
+    "quantile": "mean pinball loss",
+}
 
 
 def _axes(ax: Axes | None, size: tuple[float, float] = (5.4, 3.4)) -> Axes:
@@ -111,9 +117,15 @@ def plot_history(history: History, ax: Axes | None = None) -> Axes:
         words += f", validation reaches its best, {valid[best]:.3f}, at epoch {best}"
     _plain_log(ax.yaxis)
     ax.locator_params(axis="x", integer=True)
-    ax.set(xlabel="epoch", ylabel="mean squared error\n(standardised target)")
+    ax.set(xlabel="epoch", ylabel=_what_is_small(history))
     ax.legend()
     return describe(ax, words + ".")
+
+
+def _what_is_small(history):
+    """The loss of a training in words."""
+    words = LOSS_WORDS.get(history.loss, f"mean {history.loss} loss")
+    return f"{words}\n(standardised target)"
 
 
 def plot_lr_sweep(sweep: LRSweep, ax: Axes | None = None) -> Axes:
@@ -141,7 +153,7 @@ def plot_lr_sweep(sweep: LRSweep, ax: Axes | None = None) -> Axes:
     ax.axvline(sweep.best_lr, color=GREEN)
     ax.set_xlim(frame.lr.iloc[0] / 2, frame.lr.iloc[-1] * 2)
     _plain_log(ax.yaxis)
-    ax.set(xlabel="learning rate", ylabel="mean squared error\n(standardised target)")
+    ax.set(xlabel="learning rate", ylabel=_what_is_small(sweep.history))
     ax.legend()
     lost = frame.lr[frame.diverged > 0]
     return describe(

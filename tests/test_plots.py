@@ -143,3 +143,16 @@ def test_the_history_of_an_ensemble_is_a_mean_and_a_band():
 def test_nothing_has_happened_yet():
     with pytest.raises(ValueError, match="no epoch has ended"):
         plots.plot_history(History())
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("squared", "mean squared error"),
+        ("absolute", "mean absolute error"),
+        ("huber(2)", "mean huber(2) loss"),
+    ],
+)
+def test_the_axis_names_the_loss(loss, words):
+    history = History([Row(epoch, 0, 1 / epoch, 2 / epoch, 0.1, 1) for epoch in (1, 2)], loss=loss)
+    assert history.plot().get_ylabel() == f"{words}\n(standardised target)"
