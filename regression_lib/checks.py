@@ -399,9 +399,9 @@ def refuse(what: str, name: object, row: int, value: object) -> NoReturn:
         advice = "Stack tensors into one, e.g. torch.stack(rows)."
     else:
         advice = (
-            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder, or the whole table with "
-            "skrub's TableVectorizer in a Pipeline (or with to_numeric, if it is a number written "
-            "as text)."
+            "Encode it as numbers first, e.g. with sklearn's OneHotEncoder, or the whole table "
+            "with skrub's TableVectorizer in a Pipeline (or with to_numeric, if it is a number "
+            "written as text)."
         )
         if not isinstance(value, str):
             advice += " In Python's words, an argument must be a string or a real number."

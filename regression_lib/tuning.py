@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -266,7 +267,8 @@ def search(
         Try as many at random, to see what the search is worth.
     storage : path, optional
         A file that keeps every trial: ``*.db`` for SQLite, ``*.journal`` for a journal. Started
-        again with the same file, the search goes on; trials that were under way are repeated.
+        again with the same file, the search goes on, and trials that were under way from their
+        last epoch.
         One search at a time may use it; a second one is refused. A search that has ended can be
         read where nothing may be written.
     n_jobs : int, optional
@@ -317,7 +319,8 @@ def search(
                     _repeat_what_was_cut_off(study)
                 elif (left := n_trials - len(_ended(study))) > 0:
                     raise PermissionError(f"{left} trials are left, but {storage} is read-only")
-                _run(study, name, n_trials, rows, space, trained, n_jobs, progress)
+                beside = None if storage is None else Path(storage).resolve()
+                _run(study, name, n_trials, rows, space, trained, n_jobs, progress, beside)
         except KeyboardInterrupt:
             pass  # what has ended is there; a search with a storage can go on later
         return Search(studies["tpe"], studies.get("random"))
@@ -391,7 +394,7 @@ def _ended(study):
     return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
 
 
-def _run(study, name, n_trials, rows, space, options, n_jobs, progress):
+def _run(study, name, n_trials, rows, space, options, n_jobs, progress, beside):
     """Ask for trials as workers become free, and tell the study what they came to."""
     trials = {}
 
@@ -401,7 +404,8 @@ def _run(study, name, n_trials, rows, space, options, n_jobs, progress):
             tried = {**options, **_options_of(space(trial))}
             trial.set_user_attr("options", tried)
             trials[trial.number] = trial
-            yield joblib.delayed(_evaluate)(trial.number, tried, rows, _ended(study))
+            kept = _kept_in(beside, tried)
+            yield joblib.delayed(_evaluate)(trial.number, tried, rows, _ended(study), kept)
 
     parallel = joblib.Parallel(
         n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs"
@@ -425,7 +429,15 @@ def _options_of(tried):
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in tried.items()}
 
 
-def _evaluate(number, options, rows, ended):
+def _kept_in(beside, options):
+    """The checkpoint of a trial, beside the storage: found again by what is tried."""
+    if beside is None or not isinstance(options["random_state"], int):
+        return None
+    digest = hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()[:16]
+    return beside.with_name(f".{beside.name}.{digest}.trial")
+
+
+def _evaluate(number, options, rows, ended, kept=None):
     """Train one trial in whatever process this is; its losses by epoch, and the lowest or None."""
     X, y, *validation = rows
     with _quiet:
@@ -434,14 +446,20 @@ def _evaluate(number, options, rows, ended):
     copy, losses = study.ask(), []
 
     def look(history):
-        losses.append(float(np.mean([row.validation_loss for row in history.last()])))
-        copy.report(losses[-1], len(losses))
+        for epoch in range(len(losses) + 1, len(history) + 1):  # one, or those of before a stop
+            seen = [row.validation_loss for row in history.rows if row.epoch == epoch]
+            losses.append(float(np.mean(seen)))
+            copy.report(losses[-1], epoch)
         if copy.should_prune():
             raise optuna.TrialPruned
 
+    if kept is not None and kept.parent.is_dir():  # a worker on another machine may not have it
+        options = {"checkpoint": kept, **options}
     try:
         with _one_thread:
             model = DeepRegressor(**options).fit(X, y, validation=validation, callback=look)
     except (optuna.TrialPruned, FloatingPointError):
+        if kept is not None:
+            kept.unlink(missing_ok=True)
         return number, losses, None
     return number, losses, float(model.history_.best.validation_loss.mean())

@@ -412,3 +412,43 @@ def test_a_cluster_loses_a_worker_and_no_trial(tmp_path):
     assert found.frame.number.tolist() == list(range(10))
     assert found.frame.state.isin(["complete", "pruned"]).all()
     assert (found.frame.epochs > 0).all()
+
+
+class TestResumedTrials:
+    def test_a_trial_goes_on_from_its_last_epoch(self, tmp_path, monkeypatch):
+        kept, epochs = tmp_path / "run", []
+        save, train_one = training._Run.save, training._Run.train_one
+
+        def save_and_fail(run, path):
+            save(run, path)
+            if len(run.history) == 3:
+                raise RuntimeError("the power fails")
+
+        def train_and_tell(run, epoch):
+            epochs.append(epoch)
+            train_one(run, epoch)
+
+        rows = (X, Y, *HELD)
+        options = {"random_state": 0, "hidden": [8], "epochs": 5, "batch_size": 32}
+        monkeypatch.setattr(training._Run, "train_one", train_and_tell)
+        with monkeypatch.context() as patch:
+            patch.setattr(training._Run, "save", save_and_fail)
+            with pytest.raises(RuntimeError, match="the power fails"):
+                tuning._evaluate(0, options, rows, [], kept)
+        found = tuning._evaluate(0, options, rows, [], kept)
+        assert epochs == [1, 2, 3, 4, 5]
+        assert found == tuning._evaluate(0, options, rows, [])
+        assert not kept.exists()
+
+    def test_nothing_is_left_beside_the_storage(self, tmp_path):
+        search(X, Y, n_trials=6, storage=tmp_path / "found.journal", baseline=False, **OPTIONS)
+        assert not list(tmp_path.glob("*.trial"))
+
+    def test_what_is_tried_names_the_file(self, tmp_path):
+        storage, options = tmp_path / "found.db", {"random_state": 0, "lr": 0.1}
+        path = tuning._kept_in(storage, options)
+        assert path.parent == tmp_path
+        assert path == tuning._kept_in(storage, dict(reversed(options.items())))
+        assert path != tuning._kept_in(storage, options | {"lr": 0.2})
+        assert tuning._kept_in(None, options) is None
+        assert tuning._kept_in(storage, options | {"random_state": None}) is None
