@@ -5,11 +5,12 @@ Each model trains on seven tenths of the rows or so, is chosen on a tenth or so,
 once on the fifth that is left, for five random splits (seeds 0 to 4): mean ± standard deviation.
 Times are CPU seconds of one training on one thread.
 
-The options of `DeepRegressor` are its defaults, which were chosen on validation rows of King
-County and on the development tables of tables.py, unless a row says otherwise; gradient boosting is tuned by 40 trials of Optuna on the
-validation rows of seed 0, for each table anew. "− tuned boosting" is the mean ± standard deviation
-of the five differences, split by split; the splits overlap, so it is narrower than it would be on
-five sets of new houses, and a row that one split chooses by may be a test row of another.
+The options of `DeepRegressor` are its defaults, which were chosen on validation rows of King County
+and on the development tables of tables.py, unless a row says otherwise; gradient boosting is tuned
+by 40 trials of Optuna on the validation rows of seed 0, for each table anew. "− tuned boosting" is
+the mean ± standard deviation of the five differences, split by split; the splits overlap, so it is
+narrower than it would be on five sets of new houses, and a row that one split chooses by may be a
+test row of another.
 """
 
 import platform
