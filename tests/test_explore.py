@@ -184,6 +184,8 @@ class TestBatchNormExplorer:
             ({"hidden": ()}, "no batch normalisation"),
             ({"n_targets": 2}, "one target"),
             ({"numeric_embedding": "piecewise_linear"}, "no embedding"),
+            ({"quantiles": (0.1, 0.5, 0.9)}, "no quantiles"),
+            ({"dropout": 0.1}, "no dropout"),
         ],
     )
     def test_networks_that_it_cannot_show_are_refused(self, rows, options, message):

@@ -96,8 +96,10 @@ def explore_batch_norm(net: RegressionNet, X: Table) -> Explorer:
     rows = as_matrix(X, "X", columns=net.feature_names or net.config["n_features"])
     if not net.config["hidden"] or not net.config["batch_norm"]:
         raise ValueError(f"{net} has no batch normalisation in its first layer to look at.")
-    if net.config["n_targets"] != 1 or net.embedding is not None:
-        raise ValueError(f"{net}: the explorer takes one target and no embedding.")
+    if net.config["n_targets"] != 1 or net.embedding is not None or net.quantiles or net.dropouts():
+        raise ValueError(
+            f"{net}: the explorer takes one target, no quantiles, no dropout and no embedding."
+        )
     return _explorer(
         "BatchNormExplorer",
         shape=network_shape(net),
