@@ -21,7 +21,7 @@ import numpy as np
 
 from regression_lib.checks import as_matrix
 from regression_lib.intervals import root_mean_square, rows_needed
-from regression_lib.rows import is_fraction
+from regression_lib.rows import hold_out, is_fraction
 from regression_lib.seen import QUARTILES
 from regression_lib.words import printable
 
@@ -97,13 +97,10 @@ def _held_out(X, y, weight, training):
         return []
     if not is_fraction(validation):
         return [(*validation, None)]
-    from sklearn.model_selection import train_test_split
-
     # Drawn as `fit` draws them, which tells nobody which they were.
     rows = np.arange(len(X)) if weight is None else np.flatnonzero(weight)
     seeds = [training["seed"]] if isinstance(training["seed"], int) else training["seed"]
-    options = {"test_size": float(validation)}
-    drawn = [train_test_split(rows, random_state=seed, **options)[1] for seed in seeds]
+    drawn = [hold_out(rows, validation, seed)[1] for seed in seeds]
     return [(X[held], y[held], None if weight is None else weight[held]) for held in drawn]
 
 

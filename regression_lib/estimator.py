@@ -129,7 +129,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     checkpoint : path, optional
         A file that is written after each epoch. If the process ends within a `fit`, the next one
         on the same rows with the same options goes on from it, to the very weights; it needs a
-        whole number as `random_state`. The file is removed when a `fit` has ended well.
+        whole number as `random_state`. The file is removed when a `fit` has ended well. It is of
+        one `fit` at a time: within a cross-validation leave it out.
     random_state : int, RandomState instance or None
         Of the initial weights, the batches and the held-out rows.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}

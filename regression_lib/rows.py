@@ -56,11 +56,11 @@ def training_rows(
     train = np.arange(len(x)) if weight is None else np.flatnonzero(weight)
     held_out = own = None
     if is_fraction(validation) and len(seeds) > 1:
-        parts = [_hold_out(np.arange(len(train)), validation, seed) for seed in seeds]
+        parts = [hold_out(np.arange(len(train)), validation, seed) for seed in seeds]
         chosen, held = (np.stack(rows) for rows in zip(*parts, strict=True))
         own = torch.from_numpy(chosen).to(device), torch.from_numpy(held).to(device)
     elif is_fraction(validation):
-        train, held = _hold_out(train, validation, seeds[0])
+        train, held = hold_out(train, validation, seeds[0])
         held_out = x, y, weight, held
     elif validation is not None:
         held_out = _matrices(net, *_validation(validation, names, y), "validation ", names)
@@ -145,7 +145,8 @@ def _weights(sample_weight, n_rows):
     return weight[:, None] / weight.max()  # their ratios count, and sums of them must be numbers
 
 
-def _hold_out(rows, fraction, seed):
+def hold_out(rows: np.ndarray, fraction: float, seed: int) -> list[np.ndarray]:
+    """The numbers of the rows to train on, and of those to judge by: the same for the same seed."""
     # Loaded when used: scikit-learn takes longer to import than the rest of the library.
     from sklearn.model_selection import train_test_split
 

@@ -302,6 +302,11 @@ def search(
     decides what the next one knows.
     """
     n_trials, seed = count_of("n_trials", n_trials), seed_of(seed)
+    if "checkpoint" in options:
+        raise ValueError(
+            "checkpoint is one file, for one training: with storage=path each trial of a search "
+            "has its own beside it"
+        )
     if not callable(space):
         raise TypeError(f"space must be a function from a trial to options, got {space!r}")
     rows = (*unpacked(X, y)[:2], *as_pair(validation))

@@ -339,14 +339,14 @@ class TestFewRows:
     def test_rows_that_a_warm_start_judges_by_were_never_trained_on(self, monkeypatch):
         import regression_lib.rows as rows
 
-        held, original = [], rows._hold_out
+        held, original = [], rows.hold_out
 
         def look(numbers, fraction, seed):
             train, valid = original(numbers, fraction, seed)
             held.append(set(valid.tolist()))
             return train, valid
 
-        monkeypatch.setattr(rows, "_hold_out", look)
+        monkeypatch.setattr(rows, "hold_out", look)
         model = estimator(warm_start=True, epochs=1, random_state=np.random.RandomState(0))
         for random_state in (1, None, 2):
             model.fit(X, Y)

@@ -452,3 +452,7 @@ class TestResumedTrials:
         assert path != tuning._kept_in(storage, options | {"lr": 0.2})
         assert tuning._kept_in(None, options) is None
         assert tuning._kept_in(storage, options | {"random_state": None}) is None
+
+    def test_one_file_for_all_trials_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="with storage=path each trial"):
+            search(X, Y, checkpoint=tmp_path / "run", **OPTIONS)
