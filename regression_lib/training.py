@@ -38,7 +38,7 @@ from regression_lib.rows import Validation, find_device, training_rows
 from regression_lib.storage import PathLike, check_writable, read_tensors, write_tensors
 
 CHECKPOINT = "checkpoint of fit"
-EMBEDDED = 2**26  # numbers of an embedding that are kept for the whole training: 256 MiB
+EMBEDDED = 2**25  # numbers that rows may hold past the embedding, to pass it once: 128 MiB
 
 
 def fit(
@@ -210,12 +210,13 @@ class _Best:
             better = (valid_loss < self.loss) & self.looks()
             self.age = torch.where(better, 0, self.age + 1)
             self.loss = torch.where(better, valid_loss, self.loss)
-        if better.all():
-            self.weights = _copy(net)
-        elif better.any():
-            for name, value in net.state_dict().items():
-                if not name.startswith(SHARED):
-                    self.weights[name][better] = value[better]
+        if not better.any():
+            return
+        for name, value in net.state_dict().items():
+            if better.all():
+                self.weights[name].copy_(value)
+            elif not name.startswith(SHARED):
+                self.weights[name][better] = value[better]
 
     def looks(self):
         """Whether patience is left: one answer, or one for each member."""

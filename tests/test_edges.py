@@ -423,7 +423,7 @@ class TestMemory:
     @pytest.mark.slow
     @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measured on Linux")
     @pytest.mark.parametrize(
-        ("n_rows", "n_columns", "mebibytes"), [(1_000_000, 20, 400), (2_000, 5_000, 600)]
+        ("n_rows", "n_columns", "mebibytes"), [(1_000_000, 20, 512), (2_000, 5_000, 600)]
     )
     def test_what_the_default_estimator_takes_above_the_data(self, n_rows, n_columns, mebibytes):
         code = f"""
