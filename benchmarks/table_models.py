@@ -126,7 +126,8 @@ MODELS = {  # from cheap to dear
     "RealMLP": Model(realmlp, "pytabkit", {"n_epochs": 1}),
     "TabM": Model(tabm, "pytabkit", {"n_epochs": 1}),
     "ours": Model(ours(), "regression-lib", {"epochs": 1}),
+    "ours, 1 network": Model(ours(n_members=1), "regression-lib", {"epochs": 1}),
     "ours, 8 members": Model(ours(n_members=8), "regression-lib", {"epochs": 1}),
 }
-OURS = ("ours", "ours, 8 members")
+OURS = ("ours", "ours, 1 network", "ours, 8 members")
 DEAR = ("RealMLP", "TabM")  # which may not finish

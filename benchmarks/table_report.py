@@ -31,8 +31,21 @@ def frames(tables, known):
 
 
 def ranks(scores):
-    """1 for the best of a table, among the models that have a score there; ties share."""
-    return scores.rank(axis=1, ascending=False)
+    """1 for the best of a table, among the models that have a score there; ties share.
+
+    Of ours the first alone stands among the peers; each other one takes its place there, since
+    several of one kind would push the peers down.
+    """
+    ours = [model for model in OURS if model in scores]
+    peers = [model for model in scores if model not in ours]
+
+    def among_peers(models):
+        return scores[[*peers, *models]].rank(axis=1, ascending=False)
+
+    ranked = among_peers(ours[:1])
+    for other in ours[1:]:
+        ranked[other] = among_peers([other])[other]
+    return ranked[list(scores)]
 
 
 def scores_table(scores, over):

@@ -290,6 +290,7 @@ def is_written_out(net: RegressionNet) -> bool:
     parameters = list(net.parameters())
     return (
         is_known(net)
+        and net.direct is None
         and all(p.requires_grad and p.device.type == "cpu" for p in parameters)
         and {p.dtype for p in parameters} in ({torch.float32}, {torch.float64})
         and not any(getattr(p, name, None) for p in parameters for name in HOOKS_OF_TENSORS)

@@ -50,6 +50,8 @@ class Facts:
         Of each target over the validation rows, in its own units.
     made : str
         Day and minute, in UTC.
+    share : list of float, or None
+        Of a mean of network and ridge regression, how much is the network, for each target.
     options : dict of str
         Parameters that differ from their defaults.
     versions : dict of str
@@ -60,6 +62,7 @@ class Facts:
     n_validation: int
     rmse: list[float] | None
     made: str
+    share: list[float] | None
     options: dict[str, str]
     versions: dict[str, str]
 
@@ -72,7 +75,7 @@ class Facts:
         rows : X, y and sample_weight
             That `fit` was given.
         training : dict
-            The options of `fit`.
+            The options of `fit`; and `share`, how much the network is of a mean with a line.
         """
         X, y, weight = rows
         held = _held_out(X, y, weight, training)
@@ -82,6 +85,7 @@ class Facts:
             n_validation=sum(len(part[1]) for part in held),
             rmse=_rmse([net] if len(held) == 1 else net, held) if held else None,
             made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            share=training.get("share"),
             options=_changed(model),
             versions=_versions(),
         )
@@ -263,6 +267,9 @@ def _sentences(model, net, calibration):
         said["validation rows"] += (
             ". It is that of members alone on rows of their own: all members together err less"
         )
+    if facts.share is not None:
+        told = ", ".join(f"{share:.0%}" for share in facts.share)
+        said["mean"] = f"{told} network, the rest a ridge regression, by the validation rows"
     if calibration is None:
         said["calibration rows"] = "none, so that it has no ranges: see DeepRegressor.calibrate"
     else:

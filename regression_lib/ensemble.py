@@ -196,6 +196,8 @@ class EnsembleNet(RegressionNet):
         x = x.expand(len(self), *x.shape[-2:]).transpose(1, 2)
         return super().past_embedding(x).transpose(1, 2)
 
+    _columns = -2
+
     @overload
     def predict(
         self, X: Table, batch_size: int = ..., *, return_std: Literal[False] = ...

@@ -36,6 +36,7 @@ from regression_lib.losses import Loss, checked_quantiles
 from regression_lib.network import Embedding, RegressionNet, count_of
 from regression_lib.optimizers import Optimizer, Schedule
 from regression_lib.progress import Progress
+from regression_lib.ridge import is_small, mix_in
 from regression_lib.rows import Pair, as_pair
 from regression_lib.seen import Seen
 from regression_lib.storage import PathLike
@@ -56,6 +57,7 @@ EXPECTED_FAILED_CHECKS = {
 
 # Bins of all features together: each has a weight for each unit of the first layer.
 MOST_BINS = 2**15
+FEW_ROWS, FEW_COLUMNS = 2000, 200
 NETWORK_OPTIONS = (
     "hidden",
     "activation",
@@ -89,11 +91,17 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
     n_bins : int or "auto"
         At most; a feature with few values has fewer, one with two values none, and all features
         together have 32,768. "auto": 512, shared by the features of more than two values, and a
-        bin for each 32 training rows at most; within 16 and 128 in either case.
-    n_members : int
+        bin for each 64 rows at most; within 16 and 128 in either case.
+    n_members : int or "auto"
         Networks that differ in their initial weights, their batches and the rows that they hold
         out, trained as one; the prediction is their mean (Lakshminarayanan et al. 2017,
-        arXiv:1612.01474).
+        arXiv:1612.01474). "auto": 8 for up to 2,000 rows of up to 200 columns, where they take
+        seconds and gain most, and else 1.
+    ridge : bool
+        Predict a · network + (1 − a) · ridge regression where there are at most 10,000 rows (and
+        two million numbers), a squared loss and rows held out: these say, for each member and
+        target, which a in [0, 1] is best. The mean of both is a network again, whose `direct`
+        holds the line; `history_` tells of the network alone.
     epochs : int or "auto"
         Passes over the training rows. "auto": 16, or as many as make 1,000 steps.
     batch_size : int or "auto"
@@ -178,7 +186,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         dropout: float = 0.0,
         numeric_embedding: Embedding | None = "piecewise_linear",
         n_bins: int | Literal["auto"] = "auto",
-        n_members: int = 1,
+        n_members: int | Literal["auto"] = "auto",
+        ridge: bool = True,
         epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         loss: Loss = "squared",
@@ -205,6 +214,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         self.numeric_embedding = numeric_embedding
         self.n_bins = n_bins
         self.n_members = n_members
+        self.ridge = ridge
         self.epochs = epochs
         self.batch_size = batch_size
         self.loss = loss
@@ -271,7 +281,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             raise ValueError("DeepRegressor requires y to be passed, but the target y is None")
         target_names, one_target, y = column_names(y, "y"), is_column(y, "y"), _columns(y)
         random = check_random_state(self.random_state)
-        n_members = count_of("n_members", self.n_members)
+        n_members = self._members(_number_of_rows(X, sample_weight), X.shape[1])
         again = again and self._is_of(self.net_, y.shape[1])
         seeds = random.randint(np.iinfo(np.int32).max, size=n_members).tolist()
         seeds = self._seeds if again else seeds
@@ -288,7 +298,8 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         training |= self._kept_in()
         history = fit(net, X, y, sample_weight=sample_weight, callback=callback, **training)
         if len(history) > 0:
-            about = self._about(net, (X, y, sample_weight), training, aside, again)
+            share = self._mix_in(net, (X, y, sample_weight), training)
+            about = self._about(net, (X, y, sample_weight), training | share, aside, again)
             self._keep(net, history, names, one_target, seeds, held_of)
             self.__dict__.update(about, _aside_of=aside_of)
         if self.checkpoint is not None and history.stopped != "interrupted":
@@ -526,9 +537,14 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         if self.numeric_embedding is not None:
             options["n_bins"] = self._bins(X)
-        if self.n_members == 1:
+        if len(seeds) == 1:
             return RegressionNet(X.shape[1], n_targets, seed=seeds[0], **options)
-        return EnsembleNet(self.n_members, X.shape[1], n_targets, seed=seeds, **options)
+        return EnsembleNet(len(seeds), X.shape[1], n_targets, seed=seeds, **options)
+
+    def _members(self, n_rows, n_columns):
+        if isinstance(self.n_members, str) and self.n_members == "auto":
+            return 8 if n_rows <= FEW_ROWS and n_columns <= FEW_COLUMNS else 1
+        return count_of("n_members", self.n_members)
 
     def _bins(self, X):
         """The number of bins of each feature."""
@@ -540,13 +556,21 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
         most = min(most, max(16, min(shared, len(X) // 64)))
         return [min(n, most) for n in useful]
 
+    def _mix_in(self, net, rows, training):
+        """A ridge regression, if one is asked for and can be judged: the network's share then."""
+        squared = training["loss"] == "squared" and training["validation"] is not None
+        if not (self.ridge and squared and is_small(*rows[0].shape)):
+            return {}
+        seeds = np.ravel(training["seed"]).tolist()
+        return {"share": mix_in(net, *rows, training["validation"], seeds).tolist()}
+
     def _is_of(self, net, n_targets):
         """Whether a network is what the options describe, so that its training can go on."""
         options = {name: getattr(self, name) for name in NETWORK_OPTIONS}
         options |= {"n_targets": n_targets, "hidden": list(self.hidden)}
         options["quantiles"] = checked_quantiles(self.quantiles)
         members = len(net) if isinstance(net, EnsembleNet) else 1
-        return members == self.n_members and options.items() <= net.config.items()
+        return self.n_members in ("auto", members) and options.items() <= net.config.items()
 
     def _training(self, n_rows, seeds, validation):
         """The options of `fit`; those that are "auto" by the number of training rows."""
@@ -575,7 +599,7 @@ class DeepRegressor(RegressorMixin, BaseEstimator):
             "validation": validation,
             "patience": self.patience,
             "loss": "quantile" if self.quantiles and self.loss == "squared" else self.loss,
-            "seed": seeds if self.n_members > 1 else seeds[0],
+            "seed": seeds if len(seeds) > 1 else seeds[0],
             "device": self.device or "cpu",
         }
 

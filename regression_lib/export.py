@@ -161,7 +161,7 @@ def _standardised(graph, net, x):
     if net.x_scaler.is_set:
         x = graph.add("Sub", x, net.x_scaler.mean)
         x = graph.add("Div", x, net.x_scaler.scale)
-    x = graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
+    columns = x = graph.add("Cast", x, to=graph.onnx.TensorProto.FLOAT)
     if net.embedding is not None:
         x = _embedded(graph, x, net.embedding)
     if net.input_norm is not None:
@@ -171,7 +171,10 @@ def _standardised(graph, net, x):
         linear = layer.linear if norm is None else fold_pair(layer.linear, norm)
         z = _activated(graph, _linear(graph, x, linear), layer.activation)
         x = graph.add("Add", x, z) if layer.skip else z
-    return _linear(graph, x, net.head)
+    z = _linear(graph, x, net.head)
+    if net.direct is None:
+        return z
+    return graph.add("Add", z, _linear(graph, columns, net.direct))
 
 
 def _in_units(graph, net, z):

@@ -164,8 +164,9 @@ INITS = {
 
 
 NAMES = ("feature_names", "target_names")
-EARLIER = {"dropout": 0.0, "quantiles": None}  # what a file means that is older than these
-FLAGS = ("batch_norm", "input_norm", "residual", "linear_bias", "standardize")
+# What a file means that is older than these options.
+EARLIER = {"dropout": 0.0, "quantiles": None, "direct": False}
+FLAGS = ("batch_norm", "input_norm", "residual", "direct", "linear_bias", "standardize")
 
 
 class RegressionNet(nn.Module):
@@ -186,6 +187,9 @@ class RegressionNet(nn.Module):
     residual : bool
         Add a layer's input to its output where both have the same width
         (He et al. 2015, arXiv:1512.03385).
+    direct : bool
+        Add a line of the standardised inputs to the outputs, past all layers; it starts at 0
+        (the wide part of Cheng et al. 2016, arXiv:1606.07792).
     dropout : float
         The share of units that each step leaves out after each hidden activation, in [0, 1)
         (Srivastava et al. 2014).
@@ -239,6 +243,7 @@ class RegressionNet(nn.Module):
     input_norm: Norm | None
     layers: Sequence[Layer]  # a ModuleList, which does not tell the kind of its modules
     head: Linear
+    direct: Linear | None
 
     def __init__(
         self,
@@ -250,6 +255,7 @@ class RegressionNet(nn.Module):
         batch_norm: bool = True,
         input_norm: bool = False,
         residual: bool = False,
+        direct: bool = False,
         dropout: float = 0.0,
         bn_momentum: float = 0.1,
         init: Init = "default",
@@ -280,6 +286,9 @@ class RegressionNet(nn.Module):
         widths = [n_inputs, *c["hidden"]]
         self.layers = nn.ModuleList(map(self._layer, widths, c["hidden"]))
         self.head = self._linear(widths[-1], self.n_outputs, bias=True)
+        self.direct = None
+        if c["direct"]:
+            self.add_direct()
         if not self.head.weight.is_meta:  # there is nothing to fill yet: a file brings the weights
             self._initialize()
 
@@ -288,6 +297,14 @@ class RegressionNet(nn.Module):
         generator = torch.Generator(self.head.weight.device).manual_seed(self.config["seed"])
         for linear in [*(layer.linear for layer in self.layers), self.head]:
             INITS[self.config["init"]](linear, generator)
+
+    def add_direct(self) -> None:
+        """Give the network the line that ``direct=True`` means, of weights 0, if it has none."""
+        self.config["direct"] = True
+        if self.direct is None:
+            line = self._linear(self.config["n_features"], self.n_outputs, bias=False)
+            self.direct = line.to(self.head.weight)
+            nn.init.zeros_(line.weight)
 
     @classmethod
     def from_post(cls, n_features: int = 4, n_targets: int = 3, **changes: Any) -> Self:
@@ -370,11 +387,16 @@ class RegressionNet(nn.Module):
 
     def past_embedding(self, x: torch.Tensor) -> torch.Tensor:
         """The rest of `standardized`, for inputs that have passed the embedding if there is one."""
+        line = None
+        if self.direct is not None:  # the columns themselves stand before their bins
+            line = self.direct(x.narrow(self._columns, 0, self.config["n_features"]))
         if self.input_norm is not None:
             x = self.input_norm(x)
         for layer in self.layers:
             x = layer(x)
-        return self.head(x)
+        return self.head(x) if line is None else self.head(x) + line
+
+    _columns = -1  # the axis of a layer's input that they stand along
 
     def _check_input(self, x):
         if x.ndim != 2 or x.shape[1] != self.config["n_features"]:
@@ -539,13 +561,15 @@ class RegressionNet(nn.Module):
             name += " + skip" if layer.skip else ""
             rows.append((name, layer.linear.out_features, _count(layer)))
         rows.append(("Linear (head)", self.n_outputs, _count(self.head)))
+        if self.direct is not None:
+            rows.append(("Linear (direct)", self.n_outputs, _count(self.direct)))
         table = [(name, f"(n, {width})", count) for name, width, count in rows]
         table.append(("total", "", _count(self)))
         return pd.DataFrame(table, columns=["layer", "shape", "parameters"])
 
     def __repr__(self) -> str:
         c = self.config
-        flags = [f for f in ("batch_norm", "input_norm", "residual") if c[f]]
+        flags = [f for f in ("batch_norm", "input_norm", "residual", "direct") if c[f]]
         flags += [f"dropout {c['dropout']:g}"] if c["dropout"] else []
         flags += [f"{len(self.quantiles)} quantiles"] if self.quantiles else []
         flags += [c["numeric_embedding"]] if c["numeric_embedding"] else []

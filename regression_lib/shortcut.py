@@ -57,6 +57,7 @@ class Shortcut:
         self.y_mean, self.y_scale = (self._view(net.y_scaler, n) for n in ("mean", "scale"))
         first = [part for part in (net.embedding, net.input_norm) if part is not None]
         self.steps = [self._step(part) for part in (*first, *net.layers, net.head)]
+        self.direct = None if net.direct is None else self._step(net.direct)
 
     def _step(self, module):
         if not isinstance(module, Layer):
@@ -92,8 +93,10 @@ class Shortcut:
         z = ((rows - self.x_mean) / self.x_scale).astype(self.dtype)
         if not _is_finite(z):
             return None
+        line = 0 if self.direct is None else self.direct(z)
         for step in self.steps:
             z = step(z)
+        z = z + line
         if self.n_quantiles is None:
             return z * self.y_scale + self.y_mean
         each = np.sort(z.reshape(*z.shape[:-1], -1, self.n_quantiles), axis=-1)

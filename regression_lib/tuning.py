@@ -191,7 +191,7 @@ class Search:
 
     @property
     def best_loss(self) -> float:
-        """The lowest validation loss, the mean squared error of the standardised target."""
+        """The lowest validation loss; of ``loss="squared"``, in squares of the scaled target."""
         return self.study.best_value
 
     @property
@@ -278,7 +278,8 @@ def search(
         Of the sampler and of every training.
     progress : bool or {"auto", "rich", "tqdm", "plain", "none"}
     **options
-        Of `DeepRegressor`, the same for all trials, e.g. ``epochs=20``.
+        Of `DeepRegressor`, the same for all trials, e.g. ``epochs=20``. A trial trains one
+        network, unless these options or `space` say another ``n_members``.
 
     Returns
     -------
@@ -315,7 +316,7 @@ def search(
     samplers = {"tpe": lambda n: optuna.samplers.TPESampler(seed=seed + n)}
     if baseline:
         samplers["random"] = lambda n: optuna.samplers.RandomSampler(seed=2**20 + seed + n)
-    trained = {"random_state": seed, **options}
+    trained = {"n_members": 1, "random_state": seed, **options}
     with _quiet, opened(storage) as (store, may_write):
         studies = {name: _study(store, name, make, task) for name, make in samplers.items()}
         try:

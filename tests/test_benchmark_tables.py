@@ -209,7 +209,7 @@ def test_a_result_of_ours_ends_with_the_code_that_made_it(tmp_path, monkeypatch)
 
 
 def test_models_have_names_and_groups():
-    assert tables.chosen(["ours", "ridge"]) == ["ridge", "ours", "ours, 8 members"]
+    assert tables.chosen(["ours", "ridge"]) == ["ridge", *table_models.OURS]
     assert set(tables.chosen(["peers", "ours"])) == set(table_models.MODELS)
     with pytest.raises(SystemExit, match="no model rige"):
         tables.chosen(["rige"])
@@ -250,6 +250,8 @@ def test_ranks_are_among_those_that_finished(three):
     assert over["TabM"].tolist() == [False, True, False]
     tie = table_report.ranks(pd.DataFrame({"a": [0.5], "b": [0.5], "c": [0.1]}))
     assert tie.loc[0].tolist() == [1.5, 1.5, 3]
+    crowd = pd.DataFrame({"a": [0.5], "ours": [0.7], "ours, 8 members": [0.8], "b": [0.75]})
+    assert table_report.ranks(crowd).loc[0].tolist() == [3, 2, 1, 1]
 
 
 def test_the_means_say_on_how_many_tables(three):

@@ -30,7 +30,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1 * RNG.normal(size=300)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"]).assign(c=np.arange(300) % 7)
-QUICK = {"hidden": (8,), "epochs": 3, "random_state": 0}
+QUICK = {"hidden": (8,), "n_members": 1, "ridge": False, "epochs": 3, "random_state": 0}
 
 
 def quick(**options):
@@ -109,7 +109,7 @@ class TestCard:
 
     def test_options_and_versions(self):
         model = quick(lr=1e-2, n_members=2).fit(X, Y)
-        told = "epochs=3, hidden=(8,), lr=0.01, n_members=2, random_state=0"
+        told = "epochs=3, hidden=(8,), lr=0.01, n_members=2, random_state=0, ridge=False"
         model.set_params(lr=1)  # of the next fit
         assert model.card().facts["options"] == told
         versions = model.card().facts["versions"]

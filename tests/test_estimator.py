@@ -29,7 +29,7 @@ from regression_lib import (
 )
 from regression_lib.estimator import EXPECTED_FAILED_CHECKS, DeepRegressor
 
-QUICK = {"hidden": (16, 16), "epochs": 20, "random_state": 0}
+QUICK = {"hidden": (16, 16), "n_members": 1, "epochs": 20, "random_state": 0}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1 * RNG.normal(size=300)
@@ -181,7 +181,7 @@ class TestLearning:
 
     def test_validation_rows_of_ones_own(self):
         frame = pd.DataFrame(X, columns=["a", "b", "c"])
-        model = quick().fit(frame[:200], Y[:200], validation=(frame[200:], Y[200:]))
+        model = quick(ridge=False).fit(frame[:200], Y[:200], validation=(frame[200:], Y[200:]))
         error = ((model.predict(frame[200:]) - Y[200:]) ** 2).mean() / Y[:200].var()
         assert error == pytest.approx(model.history_.frame.validation_loss.min(), rel=1e-3)
         with pytest.raises(ValueError, match="2 columns, but 1"):
@@ -204,7 +204,7 @@ class TestLearning:
     def test_an_auto_batch_is_a_sixteenth_within_16_and_128(self, rows, size):
         X, y = RNG.normal(size=(rows, 1)), RNG.normal(size=rows)
         options = {"hidden": (1,), "batch_norm": True, "epochs": 1, "numeric_embedding": None}
-        net = DeepRegressor(validation_fraction=0, **options).fit(X, y).net_
+        net = DeepRegressor(validation_fraction=0, n_members=1, **options).fit(X, y).net_
         assert net.layers[0].norm.num_batches_tracked == math.ceil(rows / size)
 
     def test_many_features_share_the_bins(self, monkeypatch):
@@ -236,7 +236,7 @@ class TestLearning:
     def test_held_out_rows_do_not_count_for_the_auto_batch(self):
         X, y = RNG.normal(size=(544, 1)), RNG.normal(size=544)
         options = {"hidden": (1,), "batch_norm": True, "epochs": 1, "numeric_embedding": None}
-        net = DeepRegressor(validation_fraction=0.5, **options).fit(X, y).net_
+        net = DeepRegressor(validation_fraction=0.5, n_members=1, **options).fit(X, y).net_
         assert net.layers[0].norm.num_batches_tracked == 16  # of 17 rows, of 272
 
 
@@ -334,9 +334,9 @@ class TestAtHome:
         assert (tmp_path / "model").stat().st_size < 2 * weights + 60_000
 
     def test_the_defaults_are_those_of_the_pages(self):
-        sizes = {"hidden": (256, 128), "n_members": 1, "validation_fraction": 0.1}
+        sizes = {"hidden": (256, 128), "ridge": True, "validation_fraction": 0.1}
         words = {"numeric_embedding": "piecewise_linear"}
-        words |= dict.fromkeys(("n_bins", "epochs", "batch_size"), "auto")
+        words |= dict.fromkeys(("n_bins", "n_members", "epochs", "batch_size"), "auto")
         words |= {"activation": "relu", "schedule": "one_cycle", "optimizer": "adamw"}
         flags = dict.fromkeys(("batch_norm", "residual", "warm_start", "progress"), False)
         nothing = dict.fromkeys(("patience", "quantiles", "checkpoint", "random_state", "device"))
@@ -451,10 +451,11 @@ class TestLosses:
 
 
 def test_dropout_reaches_the_network():
-    model = quick(dropout=0.3, epochs=2).fit(X, Y)
+    options = {"epochs": 2, "ridge": False}
+    model, again = (quick(dropout=0.3, **options).fit(X, Y) for _ in range(2))
     assert model.net_.config["dropout"] == 0.3
-    assert np.array_equal(model.predict(X), quick(dropout=0.3, epochs=2).fit(X, Y).predict(X))
-    assert not np.allclose(model.predict(X), quick(epochs=2).fit(X, Y).predict(X))
+    assert np.array_equal(model.predict(X), again.predict(X))
+    assert not np.allclose(model.predict(X), quick(**options).fit(X, Y).predict(X))
 
 
 class TestCheckpoint:

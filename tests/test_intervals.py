@@ -12,7 +12,7 @@ from regression_lib.intervals import Calibration, root_mean_square, rows_needed,
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1 * RNG.normal(size=300)
-QUICK = {"hidden": (8,), "epochs": 2, "random_state": 0}
+QUICK = {"hidden": (8,), "n_members": 1, "epochs": 2, "random_state": 0}
 
 
 def quick(**options):

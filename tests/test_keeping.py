@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
 Y = X @ [1.0, -2.0, 0.5] + 0.1 * RNG.normal(size=200)
 THROWS = make_projectile(200)
-QUICK = {"hidden": (8,), "epochs": 3, "random_state": 0}
+QUICK = {"hidden": (8,), "n_members": 1, "epochs": 3, "random_state": 0}
 
 
 def quick(**options):

@@ -48,7 +48,7 @@ TRAIN, TEST = slice(0, 300), slice(300, ROWS)
 
 
 def network(**options):
-    return DeepRegressor(**{"hidden": (64,), "random_state": 0} | options)
+    return DeepRegressor(**{"hidden": (64,), "n_members": 1, "random_state": 0} | options)
 
 
 def of_skrub(**options):

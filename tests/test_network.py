@@ -73,7 +73,7 @@ def test_from_post_takes_changes():
 def test_the_defaults_are_those_of_the_pages():
     sizes = {"n_features": 2, "n_targets": 1, "hidden": [128] * 3, "n_bins": None, "seed": 0}
     words = {"activation": "relu", "init": "default", "numeric_embedding": None}
-    flags = dict.fromkeys(("input_norm", "residual", "linear_bias"), False)
+    flags = dict.fromkeys(("input_norm", "residual", "direct", "linear_bias"), False)
     flags |= {
         "batch_norm": True,
         "standardize": True,

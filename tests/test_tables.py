@@ -38,7 +38,7 @@ def net(**options):
 
 
 def estimator(**options):
-    return DeepRegressor(hidden=(8,), random_state=0, **QUICK, **options)
+    return DeepRegressor(hidden=(8,), n_members=1, random_state=0, **QUICK, **options)
 
 
 def space(_trial):

@@ -153,7 +153,8 @@ class TestSweep:
 class TestSearch:
     def test_it_finds_what_chance_finds_later(self):
         found = search(X, Y, n_trials=15, **OPTIONS)
-        assert set(found.best_params) == {"hidden", "lr", "epochs", "batch_size", "random_state"}
+        always = {"n_members", "random_state"}
+        assert set(found.best_params) == {"hidden", "lr", "epochs", "batch_size"} | always
         model = DeepRegressor(**found.best_params).fit(X, Y, validation=HELD)
         # The rows were a column there as here, so the very same training is repeated.
         assert model.history_.frame.validation_loss.min() == pytest.approx(found.best_loss)
@@ -253,7 +254,11 @@ class TestSearch:
         found = search(X, Y, n_trials=4, baseline=False, **options)
         assert DeepRegressor(**found.best_params).get_params()["lr"] == found.best_params["lr"]
         trial = optuna.trial.FixedTrial(found.study.best_trial.params)
-        assert found.best_params == default_space(trial) | {"epochs": 1, "random_state": 0}
+        assert found.best_params == default_space(trial) | {
+            "epochs": 1,
+            "n_members": 1,
+            "random_state": 0,
+        }
 
     def test_the_figure(self):
         ax = search(X, Y, n_trials=5, **OPTIONS).plot()
