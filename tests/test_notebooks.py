@@ -181,7 +181,7 @@ def test_the_search_for_typed_numbers_finds_them(text, found):
 
 
 def test_the_picture_in_the_readme_is_that_of_the_chapter():
-    chapter = nbformat.read(BOOK / "04_deep_bn_regressor.ipynb", as_version=4)
+    chapter = nbformat.read(BOOK / "05_deep_bn_regressor.ipynb", as_version=4)
     outputs = [output for cell in chapter.cells for output in cell.get("outputs", [])]
     figures = [o.get("data", {}).get("image/svg+xml", "").strip() for o in outputs]
     picture = (BOOK / "_static" / "scores.svg").read_text(encoding="utf-8").strip()

@@ -104,7 +104,7 @@ UNFOCUSED = """() => { const e = document.activeElement; e.blur();
 def test_keyboard_focus_is_seen(tab, site, theme):
     tab.set_viewport_size(WIDE)
     tab.emulate_media(color_scheme=theme)
-    tab.goto(f"{site}book/02_activations.html", wait_until="load")
+    tab.goto(f"{site}book/03_activations.html", wait_until="load")
     seen = set()
     for _ in range(60):
         tab.keyboard.press("Tab")

@@ -6,9 +6,9 @@ import pytest
 from test_book import PHONE, RUN_AXE, WIDE, axe_script
 
 EXPLORERS = {
-    "02_activations": ["Activation"],
-    "03_batch_normalization": ["Weights of the first layer"],
-    "05_tuning": ["pass", "step"],
+    "03_activations": ["Activation"],
+    "04_batch_normalization": ["Weights of the first layer"],
+    "06_tuning": ["pass", "step"],
     "playground": ["Hidden layers"],
 }
 FRAMES = """() => new Promise(done => { let count = 0; const begin = performance.now();
@@ -82,13 +82,13 @@ def test_opened_from_a_file_they_run_as_well(visit, book):
 
 class TestActivations:
     def test_an_arrow_key_moves_the_point(self, visit):
-        _, explorer = visit("02_activations")
+        _, explorer = visit("03_activations")
         assert "tanh turns 1 into 0.762" in said(explorer)
         explorer.get_by_label("Input of the unit").press("ArrowRight")
         assert "tanh turns 1.05 into 0.782" in said(explorer)
 
     def test_the_point_can_be_dragged(self, visit):
-        tab, explorer = visit("02_activations")
+        tab, explorer = visit("03_activations")
         box = explorer.locator("svg.xp-drag").first.bounding_box()
         tab.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 50)
         tab.mouse.down()
@@ -98,7 +98,7 @@ class TestActivations:
         assert explorer.get_by_label("Input of the unit").input_value() == "6"
 
     def test_another_share_and_another_curve_move_the_band(self, visit):
-        _, explorer = visit("02_activations")
+        _, explorer = visit("03_activations")
         explorer.get_by_label("Activation", exact=True).select_option("sigmoid")
         assert "between −4 and 4" in said(explorer)
         explorer.get_by_label("Responds").press("End")
@@ -112,7 +112,7 @@ class TestBatchNorm:
         return [float(n) for n in re.findall(r"(?:of|be) ([\d.]+)(?: thousand|\.)", said(explorer))]
 
     def test_company_decides_in_train_mode(self, visit):
-        _, explorer = visit("03_batch_normalization")
+        _, explorer = visit("04_batch_normalization")
         prices = set()
         for _ in range(5):
             prices.add(self.prices(explorer)[0])
@@ -120,7 +120,7 @@ class TestBatchNorm:
         assert len(prices) > 1
 
     def test_scale_and_bias_do_nothing_in_train_mode_and_harm_in_eval_mode(self, visit):
-        _, explorer = visit("03_batch_normalization")
+        _, explorer = visit("04_batch_normalization")
         among, alone = self.prices(explorer)
         explorer.get_by_label("Weights of the first layer").press("End")
         explorer.get_by_label("Added to its biases").press("Home")
@@ -129,7 +129,7 @@ class TestBatchNorm:
         assert stale != pytest.approx(alone, rel=0.01)
 
     def test_no_batch_moves_the_price_in_eval_mode(self, visit):
-        _, explorer = visit("03_batch_normalization")
+        _, explorer = visit("04_batch_normalization")
         explorer.get_by_label("Mode").select_option("eval")
         before = self.prices(explorer)
         for _ in range(3):
@@ -140,7 +140,7 @@ class TestBatchNorm:
 class TestReplay:
     @pytest.mark.parametrize("number", [0, 1])
     def test_goes_from_the_first_moment_to_the_last(self, visit, number):
-        tab, explorer = visit("05_tuning", number)
+        tab, explorer = visit("06_tuning", number)
         last, time = said(explorer), explorer.locator("input[type=range]").first
         press(explorer, "Play")
         tab.wait_for_timeout(300)

@@ -33,7 +33,7 @@ def test_page_describes_itself_to_search_engines_and_cards(book, name):
 
 
 def test_description_is_the_first_paragraph(book):
-    html = (book / "book/06_visualisation.html").read_text(encoding="utf-8")
+    html = (book / "book/07_visualisation.html").read_text(encoding="utf-8")
     assert dict(META.findall(html))["description"].startswith("A training that takes an hour says")
 
 

@@ -12,7 +12,7 @@ from test_book import EVERY_RULE, PAGES, RUN_AXE, Page, axe_script
 from watching import ROOT, build_book, serving, watched_page
 
 REPOSITORY, ADDRESS = "https://github.com/Some-One/a-book", "https://some-one.github.io/a-book/"
-CHAPTER, PROSE = "book/02_activations", "book/claims"
+CHAPTER, PROSE = "book/03_activations", "book/claims"
 CHECK_BUTTONS = RUN_AXE.replace("run(options)", "run('.article-header-buttons', options)")
 CANONICAL = re.compile(r'<link rel="canonical" href="([^"]+)"')
 
@@ -38,10 +38,10 @@ def links(folder, page):
 
 def test_chapter_can_be_launched_edited_and_commented(public):
     found = links(public, CHAPTER)
-    path = "main/book/02_activations.ipynb"
+    path = "main/book/03_activations.ipynb"
     assert f"https://colab.research.google.com/github/Some-One/a-book/blob/{path}" in found
     binder = "https://mybinder.org/v2/gh/Some-One/a-book"
-    assert f"{binder}/main?urlpath=lab/tree/book/02_activations.ipynb" in found
+    assert f"{binder}/main?urlpath=lab/tree/book/03_activations.ipynb" in found
     assert {REPOSITORY, f"{REPOSITORY}/edit/{path}"} <= found
     assert any(link.startswith(f"{REPOSITORY}/issues/new?") for link in found)
 

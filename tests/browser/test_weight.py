@@ -84,7 +84,7 @@ def test_icons_come_cut_to_size_and_not_twice(book):
 
 
 def test_pictures_have_a_size_and_wait_until_they_are_near(book):
-    html = (book / "book/03_batch_normalization.html").read_text(encoding="utf-8")
+    html = (book / "book/04_batch_normalization.html").read_text(encoding="utf-8")
     first, *others = re.findall(r"<img [^>]*_images/[^>]*>", html)
     assert len(others) > 5
     assert 'loading="lazy"' not in first

@@ -63,7 +63,7 @@ function band(name, threshold) {
   return [edge(-40, 40), edge(40, -40)];
 }
 
-/** The band at a fourteenth of the peak, as in chapter 2; looked for once. */
+/** The band at a fourteenth of the peak, as in chapter 3; looked for once. */
 const bands = new Map();
 function responsive(name) {
   if (!bands.has(name)) bands.set(name, band(name, 0.0707));
