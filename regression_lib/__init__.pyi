@@ -12,6 +12,10 @@ from .course.explore import explore_batch_norm as explore_batch_norm
 from .course.explore import explore_sweep as explore_sweep
 from .course.explore import playground as playground
 from .course.quiz import quiz as quiz
+from .course.trials import Steps as Steps
+from .course.trials import compare as compare
+from .course.trials import paired_difference as paired_difference
+from .course.verdicts import verdict as verdict
 from .data import KC4 as KC4
 from .data import KC17 as KC17
 from .data import Dataset as Dataset

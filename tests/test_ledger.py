@@ -1,5 +1,8 @@
 """The pages made from the notebooks are up to date, and no claim of the post is left out."""
 
+import json
+import re
+
 import ledger
 import nbformat
 import pytest
@@ -8,6 +11,22 @@ import running_times
 
 def test_the_ledger_is_what_the_notebooks_measured():
     assert ledger.LEDGER.read_text(encoding="utf-8") == ledger.page(), "run `make notebooks`"
+
+
+def test_the_store_is_what_the_evidence_measured():
+    assert ledger.STORE.read_text(encoding="utf-8") == ledger.store(), "run `make notebooks`"
+
+
+def test_each_verdict_of_the_store_is_shown_in_a_lesson():
+    lessons = [path for path in ledger.notebooks() if not ledger.is_evidence(path)]
+    shown = re.findall(r'verdict\(\\"([a-z0-9-]+)\\"\)', "".join(p.read_text() for p in lessons))
+    assert set(shown) == set(json.loads(ledger.STORE.read_text()))
+
+
+def seconds_for(path):
+    """What a notebook may take: evidence, a lesson that has evidence, one that is both."""
+    apart = (ledger.BOOK / "evidence" / path.name).exists()
+    return 120 if ledger.is_evidence(path) else 30 if apart else 90
 
 
 def test_the_running_times_are_those_of_the_notebooks():
@@ -47,10 +66,10 @@ def test_several_cards_make_one_verdict(verdicts, together):
     assert ledger.verdict_of([{"holds": verdict} for verdict in verdicts]) == together
 
 
-@pytest.mark.parametrize("path", ledger.notebooks(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ledger.notebooks(), ids=ledger._page_of)
 def test_a_chapter_keeps_its_budget_of_time_and_memory(path):
     row = running_times.measured(path)
     if "being written" in path.read_text():
         pytest.skip("an opening so far")
-    assert row["seconds"] <= 90
+    assert row["seconds"] <= seconds_for(path)
     assert row["megabytes"] <= 2000

@@ -9,8 +9,12 @@ import pytest
 from save_notebooks import STATE, VIEW, refresh_explorers
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
-NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
-CHAPTERS = sorted(BOOK.glob("[0-9]*.ipynb"))
+EVIDENCE = sorted(BOOK.glob("evidence/*.ipynb"))
+NOTEBOOKS = [*sorted(BOOK.glob("*.ipynb")), *EVIDENCE]
+# A chapter is a lesson once its evidence stands apart; until then it is both at once.
+NUMBERED = sorted(BOOK.glob("[0-9]*.ipynb"))
+LESSONS = [path for path in NUMBERED if (BOOK / "evidence" / path.name).exists()]
+CHAPTERS = [path for path in NUMBERED if path not in LESSONS]
 MAX_LINES = 20
 ENDS = ("## Summary", "## Check yourself", "## Exercises", "## Sources")
 RAW_MYST = re.compile(r"^:::|^```\{|\{[a-z][a-z:-]*\}`", re.MULTILINE)
@@ -30,7 +34,11 @@ ALLOWED = {
 }
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def name_of(path):
+    return path.relative_to(BOOK).with_suffix("").as_posix()
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=name_of)
 def notebook(request):
     return nbformat.read(request.param, as_version=4)
 
@@ -39,6 +47,10 @@ def code_cells(notebook):
     """All but the one that fetches the library, which is no part of the lesson."""
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
     return [c for c in cells if "install" not in tags(c)]
+
+
+def lines_of(cell):
+    return len([line for line in cell.source.splitlines() if line.strip()])
 
 
 def markdown(notebook):
@@ -50,8 +62,10 @@ def tags(cell):
 
 
 def test_there_are_notebooks():
-    assert len(CHAPTERS) == 8
-    assert {path.stem for path in NOTEBOOKS} - {path.stem for path in CHAPTERS} == {"playground"}
+    assert len(CHAPTERS) + len(LESSONS) == 9
+    others = set(NOTEBOOKS) - {*CHAPTERS, *LESSONS, *EVIDENCE}
+    assert {path.stem for path in others} == {"playground"}
+    assert {path.stem for path in EVIDENCE} == {path.stem for path in LESSONS}
 
 
 def test_ran_in_order_from_one(notebook):
@@ -108,8 +122,7 @@ def test_a_shown_explorer_is_saved_for_the_page(notebook):
 
 def test_cells_are_short(notebook):
     for cell in code_cells(notebook):
-        lines = [line for line in cell.source.splitlines() if line.strip()]
-        assert len(lines) <= MAX_LINES, cell.source
+        assert lines_of(cell) <= MAX_LINES, cell.source
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -75,7 +75,7 @@ def test_the_address_comes_from_one_place(monkeypatch, tmp_path):
     assert save_notebooks.repository() is None
 
 
-@pytest.mark.parametrize("path", sorted(save_notebooks.BOOK.glob("*.ipynb")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", save_notebooks.everything(), ids=str)
 def test_the_first_cell_of_every_notebook_knows_the_address(path):
     notebook = nbformat.read(path, as_version=4)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")

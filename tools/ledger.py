@@ -1,10 +1,13 @@
-"""Write the ledger, `book/claims.md`, from the verdict cards in the saved notebooks.
+"""Write what is made of the verdict cards in the saved notebooks: the ledger, and the store.
 
-The post's claims stand in `book/post_claims.toml`; a chapter tests one with
-`claim(…, post="<key>")`, and the card that its notebook saved carries verdict and evidence. So
-no verdict is typed: `make notebooks` writes this page anew, and a test compares.
+The post's claims stand in `book/post_claims.toml`; a notebook tests one with
+`claim(…, post="<key>")`, and the card that it saved carries verdict and evidence. The ledger,
+`book/claims.md`, lists them. Cards of the evidence that have a key stand in the store, from which
+`rl.verdict("<key>")` shows them in a lesson. So no verdict is typed: `make notebooks` writes both
+anew, and a test compares.
 """
 
+import json
 import re
 import sys
 import tomllib
@@ -19,6 +22,7 @@ from regression_lib.course.claims import UNSAID
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 LEDGER = BOOK / "claims.md"
+STORE = ROOT / "regression_lib" / "course" / "verdicts.json"
 MARKS = {True: "✓", False: "✗", "in part": "◐"}
 WORDS = {True: "holds", False: "does not hold", "in part": "holds in part"}
 KINDS = {True: "claim-holds", False: "claim-fails", "in part": "claim-part"}
@@ -45,7 +49,7 @@ Results that the chapters state beside the post's, each with its cell.
 
 
 def notebooks():
-    """The chapters, in reading order."""
+    """The lessons and the evidence, in reading order."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     paths = [ROOT / f"{file}.ipynb" for file in files]
@@ -60,12 +64,32 @@ def post_claims():
 def cards():
     """Every verdict card in the book: its chapter, text, verdict, evidence, key and anchor."""
     return [
-        {"chapter": path.stem, **output.metadata["claim"]}
+        {"page": _page_of(path), **output.metadata["claim"]}
         for path in notebooks()
         for cell in nbformat.read(path, as_version=4).cells
         for output in cell.get("outputs", [])
         if "claim" in output.get("metadata", {})
     ]
+
+
+def _page_of(path):
+    return path.relative_to(BOOK).with_suffix("").as_posix()
+
+
+def is_evidence(path):
+    return path.parent.name == "evidence"
+
+
+def store():
+    """What `rl.verdict` knows: the cards of the evidence by key, as JSON."""
+    found = {}
+    for card in cards():
+        if card["page"].startswith("evidence/") and card.get("key"):
+            if card["key"] in found:
+                raise ValueError(f"two cards of the evidence have the key {card['key']!r}")
+            about = {name: card[name] for name in ("text", "holds", "evidence", "post", "anchor")}
+            found[card["key"]] = about | {"notebook": card["page"].partition("/")[2]}
+    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
 def verdict_of(tests):
@@ -125,7 +149,7 @@ def _cells(attributes, words, verdict, measured):
 
 
 def _link(card):
-    return f'<a href="{card["chapter"]}.html#{card["anchor"]}">{_inline(card["text"])}</a>'
+    return f'<a href="{card["page"]}.html#{card["anchor"]}">{_inline(card["text"])}</a>'
 
 
 def _evidence(card):
@@ -137,7 +161,12 @@ def _inline(text):
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
 
 
+def write_store():
+    STORE.write_text(store(), encoding="utf-8")
+
+
 def main():
+    write_store()
     LEDGER.write_text(page(), encoding="utf-8")
 
 

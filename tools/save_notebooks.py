@@ -1,5 +1,7 @@
 """Run the book's notebooks and save them with their outputs: `make notebooks`.
 
+The evidence runs first, and its verdicts go into the store from which the lessons show them.
+
 What could differ from run to run without meaning anything is fixed: ids of cells, times of
 execution, versions of the kernel, the pieces in which a stream arrives. Each figure's text
 (`regression_lib.plots.alt_text`) moves to where the book reads it. The measured running time goes
@@ -203,6 +205,11 @@ def _in_words(seconds):
     return f"about {round(seconds, -1):.0f} seconds on two cores"
 
 
+def everything():
+    """The evidence, and the lessons."""
+    return [*sorted(BOOK.glob("evidence/*.ipynb")), *sorted(BOOK.glob("*.ipynb"))]
+
+
 def save(path):
     """Run a notebook and write it back."""
     notebook, seconds, megabytes = run(path)
@@ -232,8 +239,10 @@ def main():
     parser.add_argument("--install", action="store_true", help="set the first cell, run nothing")
     options = parser.parse_args()
     treat = renew if options.explorers else point if options.install else save
-    for path in options.notebooks or sorted(BOOK.glob("*.ipynb")):
+    for path in sorted(options.notebooks or everything(), key=ledger.is_evidence, reverse=True):
         treat(path)
+        if ledger.is_evidence(path.resolve()):
+            ledger.write_store()
     ledger.main()
     running_times.main()
 

@@ -1,8 +1,9 @@
-"""Two repairs between what is pleasant to write and what makes a sound page."""
+"""Repairs between what is pleasant to write and what makes a sound page."""
 
 import re
 
 LITERAL = re.compile(r"(``.+?``)")
+EVIDENCE = re.compile(r'(href="evidence/\w+)\.ipynb(?=[#"])')
 EMPTY_HEADER = re.compile(r"<th([^>]*)>(\s*(?:<p></p>)?\s*)</th>")
 
 
@@ -20,7 +21,14 @@ def empty_headers(app, page, template, context, doctree):
         context["body"] = EMPTY_HEADER.sub(r"<td\1>\2</td>", context["body"])
 
 
+def evidence_pages(app, page, template, context, doctree):
+    """A verdict card leads to the notebook that measured it: on a page, to that notebook's page."""
+    if "body" in context:
+        context["body"] = EVIDENCE.sub(r"\1.html", context["body"])
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", escape_bars, priority=900)  # after napoleon
     app.connect("html-page-context", empty_headers)
+    app.connect("html-page-context", evidence_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from regression_lib.data import Dataset, Split, split
+from regression_lib.plots import GREEN, GREY, ORANGE, _axes, describe
 from regression_lib.words import printable
 
 if TYPE_CHECKING:
@@ -226,7 +227,13 @@ def compare(
     tasks = [(k, name) for k in range(len(splits)) for name in candidates]
     measured = Parallel(n_jobs=n_jobs)(
         delayed(_measure)(
-            candidates[name], splits[k], budget, (tune or {}).get(name), n_trials, n_seeds, error,
+            candidates[name],
+            splits[k],
+            budget,
+            (tune or {}).get(name),
+            n_trials,
+            n_seeds,
+            error,
             seed + 1000 * k,
         )
         for k, name in tasks
@@ -354,8 +361,10 @@ class Comparison:
 
         first, several = splits[0], len(splits) > 1
         seen = len(first.train) + (len(first.validation) if first.validation is not None else 0)
-        words = [f"{len(splits)} split{'s' * several} ({seen:,} rows to learn from, "
-                 f"{len(first.test):,} to judge by{', drawn at random' if at_random else ''})"]
+        words = [
+            f"{len(splits)} split{'s' * several} ({seen:,} rows to learn from, "
+            f"{len(first.test):,} to judge by{', drawn at random' if at_random else ''})"
+        ]
         words += [f"{n_seeds} seeds each"] if n_seeds > 1 else []
         words += [f"{budget}"] if budget is not None else []
         words += [f"tuned in {n_trials} trials each, on validation rows"] if tune else []
@@ -403,22 +412,22 @@ class Comparison:
             gap = None if name == reference else self.difference(name, reference)
             mine = self.frame[self.frame.candidate == name]
             borders = sorted({option for options in mine.at_border for option in options})
-            rows.append({
-                "candidate": name,
-                "test error": f"{test.mean():.4f} ± {test.std(ddof=1):.4f}",
-                "training error": f"{train.mean():.4f}",
-                f"difference to {reference}": "" if gap is None else str(gap),
-                "clear": "" if gap is None else ("yes" if gap.clear else "no"),
-                "CPU s": f"{mine.seconds.mean():.1f}",
-                "at the border of what was tried": ", ".join(borders),
-            })
+            rows.append(
+                {
+                    "candidate": name,
+                    "test error": f"{test.mean():.4f} ± {test.std(ddof=1):.4f}",
+                    "training error": f"{train.mean():.4f}",
+                    f"difference to {reference}": "" if gap is None else str(gap),
+                    "clear": "" if gap is None else ("yes" if gap.clear else "no"),
+                    "CPU s": f"{mine.seconds.mean():.1f}",
+                    "at the border of what was tried": ", ".join(borders),
+                }
+            )
         table = pd.DataFrame(rows).set_index("candidate")
         return table.loc[:, (table != "").any()]
 
     def plot(self, reference: str | None = None, ax: Axes | None = None) -> Axes:
         """Differences to the reference: a dot a split, and the interval of their mean."""
-        from regression_lib.plots import plot_differences
-
         names = list(dict.fromkeys(self.frame.candidate))
         reference = reference or names[0]
         base = self.errors(reference)
@@ -427,10 +436,29 @@ class Comparison:
             for name in names
             if name != reference
         }
-        return plot_differences(pairs, reference, ax)
+        return _plot_differences(pairs, reference, ax)
 
     def __repr__(self) -> str:
         return printable(f"{self.table().to_string()}\n{self.protocol}")
 
     def _repr_html_(self):
         return f"{self.table().to_html()}<p>{self.protocol}</p>"
+
+
+def _plot_differences(pairs, reference, ax):
+    """A dot a pair, and the interval of the mean difference, line by line."""
+    ax = _axes(ax, (5.4, 1.0 + 0.5 * len(pairs)))
+    words = []
+    for line, (name, (gaps, gap)) in enumerate(pairs.items()):
+        color = GREEN if gap.below else ORANGE if gap.above else GREY
+        ax.plot(gaps, np.full(len(gaps), line), "o", color=color, alpha=0.4, ms=5, mew=0)
+        ax.errorbar(
+            gap.mean, line, xerr=[[gap.mean - gap.low], [gap.high - gap.mean]],
+            fmt="|", color=color, lw=2, capsize=4, ms=12,
+        )  # fmt: skip
+        words.append(f"{name} {gap}")
+    ax.axvline(0, color=GREY, lw=1)
+    ax.set_yticks(range(len(pairs)), list(pairs))
+    ax.set_ylim(len(pairs) - 0.5, -0.5)
+    ax.set_xlabel(f"test error minus that of {reference}")
+    return describe(ax, f"Differences of the test error to {reference}: {'; '.join(words)}.")
