@@ -46,5 +46,5 @@ def test_every_public_module_is_on_the_library_page():
     there = {f"{prefix}{path.stem}" for prefix, f in floors for path in f.glob("[a-z]*.py")}
     # What the public functions stand on.
     inner = {"checks", "rows", "projectile", "studies", "words", "course.explorer"}
-    inner |= {"keeping", "backprop", "dropout", "losses", "ridge", "shortcut"}
+    inner |= {"keeping", "dropout", "losses", "shortcut"}
     assert there - inner == shown
