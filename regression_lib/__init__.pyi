@@ -5,6 +5,7 @@ from .activations import get_activation as get_activation
 from .activations import responsive_range as responsive_range
 
 # What the pages of the course need.
+from .course import bends as bends
 from .course import flows as flows
 from .course.claims import claim as claim
 from .course.claims import spread as spread
