@@ -7,6 +7,7 @@ from .activations import responsive_range as responsive_range
 # What the pages of the course need.
 from .course import bends as bends
 from .course import flows as flows
+from .course import pictures as pictures
 from .course.claims import claim as claim
 from .course.claims import spread as spread
 from .course.explore import explore_activations as explore_activations

@@ -5,4 +5,4 @@ These modules may lean on the library; nothing of the library leans on them.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["bends", "flows"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["bends", "flows", "pictures"])
