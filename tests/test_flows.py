@@ -77,7 +77,7 @@ def test_copies_have_another_edge():
     ax = rl.flows.plot_arithmetic(TABLE, "-", TABLE.mean(0))
     dotted = [box for box in ax.patches if box.get_linestyle() == ":"]
     assert len(dotted) == 3
-    assert "(2, 3) − (3,) = (2, 3), (3,) stretched to (2, 3): 410 0.5 0.05" in alt_text(ax)
+    assert "(2, 3) − (3,) = (2, 3), (3,) stretched to (2, 3): 410 0.50 0.05" in alt_text(ax)
 
 
 def test_elementwise_arithmetic_copies_nothing():

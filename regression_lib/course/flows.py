@@ -162,7 +162,8 @@ def plot_flow(
     -------
     matplotlib.axes.Axes
     """
-    values = torch.as_tensor(row).detach().reshape(-1)
+    values = row if torch.is_tensor(row) else torch.tensor(np.asarray(row))
+    values = values.detach().reshape(-1)
     if len(values) != len(names):
         raise ValueError(f"{len(values)} numbers need as many names, got {list(names)}")
     stages = _stages(module, values) if module is not None else ["a network", None]
@@ -258,11 +259,12 @@ def _grid(tensor):
 
 
 def _short(number):
-    """A number in few signs: 2,000, 47.62 and −0.5."""
+    """A number in few signs: 2,000, 47.62 and −0.50."""
     if isinstance(number, bool):
         return str(number)
-    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{round(number, 2):g}"
-    return "0" if text == "-0" else text.replace("-", "−")
+    whole = abs(number) >= 1000 or float(number).is_integer()
+    text = f"{number:,.0f}" if whole else f"{number:.2f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.strip("-")
 
 
 def _width(grids):
