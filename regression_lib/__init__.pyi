@@ -12,6 +12,7 @@ from .course.claims import claim as claim
 from .course.claims import spread as spread
 from .course.explore import explore_activations as explore_activations
 from .course.explore import explore_batch_norm as explore_batch_norm
+from .course.explore import explore_line as explore_line
 from .course.explore import explore_sweep as explore_sweep
 from .course.explore import playground as playground
 from .course.quiz import quiz as quiz

@@ -22,6 +22,7 @@ from regression_lib.course.explore import (
     LABELS,
     explore_activations,
     explore_batch_norm,
+    explore_line,
     explore_sweep,
     network_shape,
     network_weights,
@@ -193,6 +194,99 @@ class TestBatchNormExplorer:
             explore_batch_norm(RegressionNet(4, **options), rows)
 
 
+@pytest.fixture(scope="module")
+def houses():
+    return load_king_county(100, features="sqft_living", seed=2)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["standardised", "in thousands"])
+def line(request, houses):
+    """The explorer's valley and descent, and the same columns for NumPy."""
+    script = engine("kit", "line")
+    data = explore_line(houses, scaled=request.param).data
+    script("(globalThis.valley = new Valley(data, data.scaled)) && 0", data=data)
+    x = houses.X.to_numpy()[:, 0]
+    feature = (x - x.mean()) / x.std(ddof=1) if request.param else x / 1000
+    return script, np.column_stack([feature, np.ones(100)]), houses.y.to_numpy()[:, 0] / 1000
+
+
+class TestLine:
+    def test_the_lowest_point_is_that_of_least_squares(self, line):
+        script, columns, y = line
+        weights, *_ = np.linalg.lstsq(columns, y, rcond=None)
+        assert script("[valley.weight, valley.bias]") == pytest.approx(weights, rel=1e-9)
+        lowest = ((columns @ weights - y) ** 2).mean()
+        assert script("valley.lowest") == pytest.approx(lowest, rel=1e-9)
+
+    def test_steps_are_those_of_pytorch(self, line):
+        script, columns, y = line
+        weights = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        descent = torch.optim.SGD([weights], lr=0.1)
+        for _ in range(7):
+            descent.zero_grad()
+            ((torch.tensor(columns) @ weights - torch.tensor(y)) ** 2).mean().backward()
+            descent.step()
+        found = script(
+            """(() => { const descent = new Descent(valley);
+            for (let k = 0; k < 7; k++) descent.step(0.1);
+            return [descent.weight, descent.bias, descent.steps, descent.losses.length]; })()"""
+        )
+        assert found == pytest.approx([*weights.tolist(), 7, 8], rel=1e-9)
+
+    def test_the_border_is_two_over_the_largest_curvature(self, line):
+        script, columns, _ = line
+        largest = np.linalg.eigvalsh(2 * columns.T @ columns / len(columns))[-1]
+        assert script("valley.border") == pytest.approx(2 / largest, rel=1e-9)
+
+    def test_below_the_border_it_arrives_and_above_it_ends(self, line):
+        script, *_ = line
+        run = """(() => { const descent = new Descent(valley); let goes = true;
+            for (let k = 0; k < 20000 && goes; k++) goes = descent.step(rate * valley.border);
+            return [goes, descent.loss / valley.lowest]; })()"""
+        goes, loss = script(run, rate=0.9)
+        assert not goes
+        assert loss == pytest.approx(1, abs=1e-5)
+        goes, loss = script(run, rate=1.1)
+        assert not goes
+        assert loss > 1e6
+
+    def test_contours_join_equal_losses(self, line):
+        script, *_ = line
+        losses = script("valley.contour(500).map(p => valley.loss(...p) - valley.lowest)")
+        assert losses == pytest.approx([500] * len(losses), rel=1e-6)
+        reach = script(
+            "valley.reach(500).map((r, k) => r / (valley.contour(500, 7200)"
+            ".reduce((m, p) => Math.max(m, p[k]), -1e9) - [valley.weight, valley.bias][k]))"
+        )
+        assert reach == pytest.approx([1, 1], rel=1e-4)
+
+    def test_two_heights_make_a_line(self, line):
+        script, *_ = line
+        found = script(
+            "[1000, 4000].map(x => valley.at(x, ...valley.through([1000, 250], [4000, 900])))"
+        )
+        assert found == pytest.approx([250, 900])
+
+    def test_prices_are_in_thousands_and_some_rows_have_squares(self, houses):
+        data = explore_line(houses).data
+        assert data["units"] == {"x": "ft²", "y": "thousand US$"}
+        assert data["names"] == {"x": "sqft_living", "y": "price"}
+        assert len(set(data["shown"])) == 12
+        assert data["handles"] == [round(v, -2) for v in data["handles"]]
+
+    @pytest.mark.parametrize(
+        ("features", "rows", "options", "message"),
+        [
+            (KC4, 100, {}, "one feature and one target"),
+            ("lat", 100, {"rate": 0}, "must be above 0"),
+            ("lat", 3, {}, "12 rows that differ"),
+        ],
+    )
+    def test_what_makes_no_line_is_refused(self, features, rows, options, message):
+        with pytest.raises(ValueError, match=message):
+            explore_line(load_king_county(rows, features=features), **options)
+
+
 class TestPlayground:
     def test_a_setting_survives_the_address(self, script):
         text = "lesson=houses&scaled=false&pair=true&a.depth=20&a.lr=0.0003&b.norm=true&b.bias=-0.2"
@@ -341,6 +435,7 @@ class TestExplorers:
         ("kind", "own"),
         [
             ("activations", ["activations"]),
+            ("line", ["line"]),
             ("batch_norm", ["batchnorm"]),
             ("playground", ["playground"]),
             ("replay", ["replay"]),

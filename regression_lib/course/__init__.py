@@ -5,4 +5,5 @@ These modules may lean on the library; nothing of the library leans on them.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["bends", "flows", "pictures"])
+SUBMODULES = ["bends", "flows", "pictures"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=SUBMODULES)

@@ -18,7 +18,7 @@ import numpy as np
 
 from regression_lib.activations import get_activation
 from regression_lib.checks import Table, as_matrix
-from regression_lib.data import load_king_county
+from regression_lib.data import Dataset, load_king_county
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "widgets"
 LABELS = tomllib.loads((FOLDER / "labels.toml").read_text(encoding="utf-8"))
+N_SQUARES = 12  # rows whose square the line explorer draws
 DIGITS = 9  # as many as tell every float32 from its neighbours
 
 
@@ -68,6 +69,59 @@ def explore_activations(name: str = "tanh", threshold: float = 0.0707) -> Explor
     if not 0 < threshold < 1:
         raise ValueError(f"threshold={threshold!r} is a share and must lie between 0 and 1.")
     return _explorer("ActivationExplorer", name=name, threshold=threshold)
+
+
+def explore_line(data: Dataset, *, rate: float = 0.1, scaled: bool = True) -> Explorer:
+    """Drag a line, watch its squares and its place in the valley of the loss, and step down.
+
+    Parameters
+    ----------
+    data : Dataset
+        One feature and one target; some hundred rows are plenty. A large target is shown in
+        thousands.
+    rate : float
+        The learning rate to begin with, above 0.
+    scaled : bool
+        Whether the feature is standardised at the beginning; else it is divided by a power of ten.
+
+    Returns
+    -------
+    Explorer
+        Shown as the last value of a cell.
+
+    Raises
+    ------
+    ValueError
+        If there is more than one feature or target, the feature is the same in all rows, or the
+        rate is not above 0.
+    """
+    if (data.X.shape[1], data.y.shape[1]) != (1, 1):
+        columns = [*data.feature_names, *data.target_names]
+        raise ValueError(f"a line has one feature and one target, got {columns}")
+    if not 0 < rate < math.inf:
+        raise ValueError(f"rate={rate!r} is the length of a step and must be above 0.")
+    x, y = data.X.to_numpy()[:, 0], data.y.to_numpy()[:, 0]
+    if len(x) < N_SQUARES or x.min() == x.max():
+        raise ValueError(f"{N_SQUARES} rows that differ are needed, got {len(x)} from {x.min()} on")
+    names = {"x": data.feature_names[0], "y": data.target_names[0]}
+    units = {axis: data.units[name] for axis, name in names.items()}
+    if np.median(y) >= 10_000:
+        y, units["y"] = y / 1000, LABELS["batch_norm"]["thousand"].format(unit=units["y"])
+    ranked = np.argsort(x, kind="stable")
+    between = np.linspace(0, len(x) - 1, 2 * N_SQUARES + 1).astype(int)[1::2]
+    ends = np.quantile(x, [0.05, 0.95])
+    digits = 1 - math.floor(math.log10(ends[1] - ends[0]))
+    return _explorer(
+        "LineExplorer",
+        x=_numbers(x),
+        y=_numbers(y),
+        names=names,
+        units=units,
+        shown=[int(k) for k in ranked[between]],
+        handles=[round(float(end), digits) for end in ends],
+        rate=float(rate),
+        scaled=scaled,
+    )
 
 
 def explore_batch_norm(net: RegressionNet, X: Table) -> Explorer:

@@ -45,6 +45,11 @@ class ActivationExplorer(Explorer):
     _esm = module("kit", "curves", "activations")
 
 
+class LineExplorer(Explorer):
+    kind = "line"
+    _esm = module("kit", "line")
+
+
 class BatchNormExplorer(Explorer):
     kind = "batch_norm"
     _esm = module("kit", "curves", "net", "batchnorm")

@@ -6,17 +6,21 @@ what it drew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
 
-from regression_lib.plots import BLUE, GREY, ORANGE, _axes, _number, describe
+from regression_lib.plots import BLUE, GREEN, GREY, ORANGE, PINK, _axes, _number, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
+COLORS = (BLUE, ORANGE, GREEN, PINK)
+AREA, PRICE = "living area (ft²)", "price (US$ 1,000)"
 SHOWN = 8  # units of a layer that are drawn; of more, the first and the last few
 THICKEST = 3.5  # points: the line of the largest weight of a layer
 
@@ -88,7 +92,8 @@ def _layers(net_or_widths):
         widths = [int(width) for width in net_or_widths]
         if len(widths) < 2 or min(widths) < 1:
             raise ValueError(f"a network has an input and an output at least, got {widths}")
-        return widths, [np.ones((b, a)) for a, b in zip(widths, widths[1:])], [[]] * len(widths)
+        ones = [np.ones((after, before)) for before, after in pairwise(widths)]
+        return widths, ones, [[]] * len(widths)
     widths, weights, between = [], [], []
     for part in net_or_widths.modules():
         if isinstance(part, nn.Linear):
@@ -163,3 +168,279 @@ def _network_in_words(widths, weights, between, names, net):
         words += f" Largest weight of layer {k + 1}: {_number(weight[i, j])}, from {given}"
         words += f" to unit {i + 1}." if weight.shape[0] > 1 else "."
     return words
+
+
+def plot_neighbours(
+    x: ArrayLike,
+    y: ArrayLike,
+    at: float,
+    k: int = 10,
+    ax: Axes | None = None,
+    xlabel: str = AREA,
+    ylabel: str = PRICE,
+) -> Axes:
+    """A scatter, the k rows nearest to a place, and their mean as the guess for it.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_rows,) or (n_rows, 1)
+    at : float
+        The place that is asked about.
+    k : int
+        How many neighbours; 0 for the scatter and the place alone.
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel : str
+        Names and units.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    x, y, ax = _flat(x), _flat(y), _axes(ax)
+    if not 0 <= k <= len(x):
+        raise ValueError(f"k={k} neighbours of {len(x)} rows: choose from 0 to {len(x)}")
+    _scatter(ax, x, y)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    ax.axvline(at, color=ORANGE, ls=":", lw=1.5)
+    words = f"Scatter of {len(x)} rows, {ylabel} by {xlabel}: {_trend(x, y)}"
+    if k == 0:
+        ax.text(at, ax.get_ylim()[1], f" {_number(at)}", color=ORANGE, ha="left", va="top")
+        return describe(ax, f"{words}. A dotted line marks {_number(at)}.")
+    near = np.argsort(np.abs(x - at), kind="stable")[:k]
+    guess = y[near].mean()
+    ends = [x[near].min(), x[near].max()]
+    ax.plot(x[near], y[near], "o", ms=6, mfc="none", mec=ORANGE, mew=1.6)
+    ax.plot([ax.get_xlim()[0], at], [guess, guess], color=ORANGE, lw=1.5, zorder=1)
+    ax.plot(at, guess, "D", color=ORANGE, ms=8, mec="white", zorder=4)
+    ax.annotate(
+        f"the guess: {_number(guess)}", (at, guess), (-6, 8), textcoords="offset points",
+        color=ORANGE, ha="right", weight="bold",
+    )  # fmt: skip
+    return describe(
+        ax,
+        f"{words}. The {k} nearest to {_number(at)} lie between {_number(ends[0])} and "
+        f"{_number(ends[1])}, with values from {_number(y[near].min())} to "
+        f"{_number(y[near].max())}; their mean, the guess, is {_number(guess)}.",
+    )
+
+
+def plot_lines(
+    x: ArrayLike,
+    y: ArrayLike,
+    lines: Mapping[str, tuple[float, float]],
+    ax: Axes | None = None,
+    xlabel: str = AREA,
+    ylabel: str = PRICE,
+) -> Axes:
+    """A scatter with straight lines through it, each with its name at its right end.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_rows,) or (n_rows, 1)
+    lines : dict of str to (float, float)
+        By name: weight and bias, for x as it is drawn.
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel : str
+        Names and units.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    x, y, ax = _flat(x), _flat(y), _axes(ax)
+    _scatter(ax, x, y)
+    ends, words = np.array([x.min(), x.max()]), []
+    for (name, (weight, bias)), color in zip(lines.items(), COLORS, strict=False):
+        weight, bias = float(weight), float(bias)
+        heights = weight * ends + bias
+        ax.plot(ends, heights, color=color, lw=2.2)
+        ax.annotate(
+            name, (ends[1], heights[1]), (0, 6), textcoords="offset points", color=color,
+            ha="right", va="bottom", weight="bold", annotation_clip=False,
+        )  # fmt: skip
+        words.append(f"{name}, from {_number(heights[0])} on the left to {_number(heights[1])}")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    title = f"Scatter of {len(x)} rows, {ylabel} by {xlabel}, with straight lines"
+    return describe(ax, f"{title}: {'; '.join(words)}.")
+
+
+def plot_squares(
+    x: ArrayLike,
+    y: ArrayLike,
+    weight: float,
+    bias: float,
+    ax: Axes | None = None,
+    xlabel: str = AREA,
+    ylabel: str = PRICE,
+) -> Axes:
+    """A line, and at each row the square of what it misses: the side is the miss, drawn as one.
+
+    Parameters
+    ----------
+    x, y : array, shape (n_rows,) or (n_rows, 1)
+        Some rows; a dozen can be told apart.
+    weight, bias : float
+        Of the line.
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel : str
+        Names and units.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    from matplotlib.patches import Rectangle
+
+    x, y, ax = _flat(x), _flat(y), _axes(ax)
+    weight, bias = float(weight), float(bias)
+    line = weight * x + bias
+    room = 0.12 * (x.max() - x.min())
+    ends = np.array([x.min() - room, x.max() + room])
+    heights = [*y, *line]
+    margin = 0.12 * (max(heights) - min(heights))
+    ax.set(xlim=ends, ylim=(min(heights) - margin, max(heights) + margin))
+    # As wide on paper as it is high: units of x for one unit of y.
+    ax.figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    across = (ax.get_xlim()[1] - ax.get_xlim()[0]) / box.width
+    up = (ax.get_ylim()[1] - ax.get_ylim()[0]) / box.height
+    for place, height, said in zip(x, y, line, strict=True):
+        miss = said - height
+        corner = (place, min(height, said))
+        wide = miss * across / up  # to the right where the line is too high
+        ax.add_patch(Rectangle(corner, wide, abs(miss), fc=ORANGE, ec=ORANGE, alpha=0.25, lw=1.2))
+    ax.plot(ends, weight * ends + bias, color=BLUE, lw=2.2)
+    ax.plot(x, y, "o", ms=5, color="black", zorder=3)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    misses = np.abs(line - y)
+    return describe(
+        ax,
+        f"{len(x)} rows, a line, and a square on each miss. Sides of the squares from "
+        f"{_number(misses.min())} to {_number(misses.max())}; the mean of the squares is "
+        f"{_number((misses**2).mean())}, its root {_number(np.sqrt((misses**2).mean()))}.",
+    )
+
+
+def plot_valley(
+    feature: ArrayLike,
+    y: ArrayLike,
+    paths: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    ax: Axes | None = None,
+    xlabel: str = "weight",
+    ylabel: str = "bias",
+) -> Axes:
+    """The mean squared error of every line as a landscape seen from above, and paths through it.
+
+    Each contour joins lines of equal loss. They are drawn around the lowest point, so that the
+    first point of the first path lies on the outermost but one.
+
+    Parameters
+    ----------
+    feature, y : array, shape (n_rows,) or (n_rows, 1)
+    paths : dict of str to sequence of (float, float), optional
+        By name: weights and biases, one pair a step.
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel : str
+        Names and units.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    feature, y, ax = _flat(feature), _flat(y), _axes(ax, (5.4, 4.2))
+    paths = {name: np.array(path, dtype=float) for name, path in (paths or {}).items()}
+    columns = np.column_stack([feature, np.ones_like(feature)])
+    lowest, *_ = np.linalg.lstsq(columns, y, rcond=None)
+    curvature = columns.T @ columns / len(y)
+    start = next(iter(paths.values()))[0] if paths else np.zeros(2)
+    first = (start - lowest) @ curvature @ (start - lowest)
+    reach = 1.25 * np.sqrt(first * np.diag(np.linalg.inv(curvature)))
+    w, b = (np.linspace(c - r, c + r, 121) for c, r in zip(lowest, reach, strict=True))
+    away = np.stack(np.meshgrid(w, b), -1) - lowest
+    height = np.einsum("...i,ij,...j", away, curvature, away)
+    levels = first * np.array([0.02, 0.1, 0.25, 0.5, 1.0, 1.5])
+    ax.contourf(w, b, height, levels=[0, *levels], cmap="Greys", alpha=0.35, vmax=2.5 * first)
+    ax.contour(w, b, height, levels=levels, colors=GREY, linewidths=0.8)
+    words = []
+    for (name, path), color, mark in zip(paths.items(), COLORS, "oDs^", strict=False):
+        ax.plot(*path.T, color=color, marker=mark, ms=4, lw=1.4, label=name)
+        words.append(f"{name} goes from {_pair(path[0])} to {_pair(path[-1])} in {len(path) - 1}")
+    ax.plot(*lowest, "*", ms=15, color="black", mec="white", zorder=4)
+    ax.set(xlim=w[[0, -1]], ylim=b[[0, -1]], xlabel=xlabel, ylabel=ylabel)
+    if paths:
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+        ax.legend(**above)
+    long, short = np.sqrt(np.linalg.eigvalsh(np.linalg.inv(curvature))[::-1])
+    shape = f"{_number(long / short)} times as long as wide" if long > 1.1 * short else "round"
+    steps = "".join(f" {said} steps." for said in words)
+    return describe(
+        ax,
+        f"Contours of the mean squared error by {xlabel} and {ylabel}: a valley, {shape}, with "
+        f"its lowest point, {_number(((columns @ lowest - y) ** 2).mean())}, at "
+        f"{_pair(lowest)}.{steps}",
+    )
+
+
+def plot_misses(
+    x: ArrayLike,
+    miss: ArrayLike,
+    ax: Axes | None = None,
+    xlabel: str = AREA,
+    ylabel: str = "price − prediction (US$ 1,000)",
+    n_bands: int = 8,
+) -> Axes:
+    """What a model misses along a feature: each row, and the mean in bands of equal count.
+
+    Parameters
+    ----------
+    x : array, shape (n_rows,) or (n_rows, 1)
+    miss : array, shape (n_rows,) or (n_rows, 1)
+        Truth minus prediction.
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel : str
+        Names and units.
+    n_bands : int
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    x, miss, ax = _flat(x), _flat(miss), _axes(ax)
+    ax.plot(x, miss, ".", ms=3, color=GREY, alpha=0.35, mew=0, rasterized=True)
+    bands = np.array_split(np.argsort(x, kind="stable"), n_bands)
+    centres = [np.median(x[band]) for band in bands]
+    means = [miss[band].mean() for band in bands]
+    ax.axhline(0, color=BLUE, lw=1.5)
+    ax.plot(centres, means, "D-", color=ORANGE, ms=6)
+    far = np.quantile(np.abs(miss), 0.97)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(-far, far))
+    ax.annotate(
+        "mean", (centres[-1], means[-1]), (-4, 8), textcoords="offset points", color=ORANGE,
+        weight="bold", ha="right",
+    )  # fmt: skip
+    said = ", ".join(f"{_number(m)} at {_number(c)}" for c, m in zip(centres, means, strict=True))
+    return describe(ax, f"{ylabel} by {xlabel} for {len(x):,} rows; means in bands: {said}.")
+
+
+def _flat(values):
+    """A column of numbers as a flat array."""
+    values = values.detach() if hasattr(values, "detach") else values
+    return np.asarray(values, dtype=float).reshape(-1)
+
+
+def _scatter(ax, x, y):
+    ax.plot(x, y, "o", ms=3.5, color=GREY, alpha=0.55, mew=0)
+
+
+def _trend(x, y):
+    """What a scatter shows, in words."""
+    order = np.argsort(x, kind="stable")
+    low, high = order[: len(x) // 4], order[-(len(x) // 4 or 1) :]
+    return (
+        f"median {_number(np.median(y[low]))} in the lowest quarter of the first, "
+        f"{_number(np.median(y[high]))} in the highest"
+    )
+
+
+def _pair(point):
+    return f"({_number(point[0])}, {_number(point[1])})"
