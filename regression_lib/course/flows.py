@@ -173,7 +173,7 @@ def plot_flow(
     level = STEP * len(stages)
     _boxes(ax, _grid(values), 0, level + 1, width, np.ones((1, len(values)), dtype=bool))
     for k, name in enumerate(names):
-        ax.text(width * (k + 0.5), level + 1.4, name, ha="center", va="center", size=10)
+        ax.text(width * (k + 0.5), level + 1.4, name, ha="center", va="center", size=11)
     for stage in stages:
         ax.annotate(
             "", (whole / 2, level - STEP + 1.05), (whole / 2, level - 0.05),
@@ -181,7 +181,7 @@ def plot_flow(
         )  # fmt: skip
         level -= STEP
         _draw_stage(ax, stage, level, whole, width)
-    ax.text(whole / 2 + 0.75 * width, 0.5, answer, ha="left", va="center", size=10)
+    ax.text(whole / 2 + 0.75 * width, 0.5, answer, ha="left", va="center", size=11)
     through = "; ".join(stage if isinstance(stage, str) else _numbers(stage) for stage in stages)
     given = ", ".join(f"{n} {v}" for n, v in zip(names, _grid(values)[0], strict=True))
     return describe(ax, f"From top to bottom: one row, {given}; {through}: {answer}.")
@@ -263,7 +263,7 @@ def _short(number):
     if isinstance(number, bool):
         return str(number)
     whole = abs(number) >= 1000 or float(number).is_integer()
-    text = f"{number:,.0f}" if whole else f"{number:.2f}"
+    text = f"{number:,.0f}" if whole else f"{float(f'{number:.6g}'):.2f}"  # float32 as typed
     return text.replace("-", "−") if float(text.replace(",", "")) else text.strip("-")
 
 
@@ -293,14 +293,14 @@ def _boxes(ax, grid, left, top, width, filled=None, copies=None, color=BLUE):
 
 
 def _size(ax, width, grid):
-    """The size at which the longest text of a grid fits into its cell, at most 10 points."""
+    """The size at which the longest text of a grid fits into its cell, at most 12 points."""
     low, high = ax.get_xlim()
     points = ax.figure.get_figwidth() * ax.get_position().width * 72 * 1.2 * width / (high - low)
-    return min(10.0, points / (0.65 * max(len(text) for text in grid.flat)))
+    return min(12.0, points / (0.65 * max(len(text) for text in grid.flat)))
 
 
 def _below(ax, middle, bottom, shape):
-    ax.text(middle, bottom - 0.4, f"shape {shape}", ha="center", va="center", size=10)
+    ax.text(middle, bottom - 0.4, f"shape {shape}", ha="center", va="center", size=11)
 
 
 def _copies(tensor, shape):
