@@ -66,6 +66,12 @@ class TestLine:
         assert np.isfinite(ridge(x, Y, np.ones((60, 1))).left_out).all()
 
 
+def test_the_limits_are_those_of_the_pages():
+    assert (PENALTIES[0], PENALTIES[-1], len(PENALTIES)) == (pytest.approx(0.1), 1e5, 13)
+    assert (module.MOST_ROWS, module.MOST_NUMBERS) == (10_000, 2**21)
+    assert (estimators.FEW_ROWS, estimators.FEW_COLUMNS) == (2_000, 200)
+
+
 class TestShare:
     Y = RNG.normal(size=(2, 30, 1))
     ERROR = RNG.normal(size=(2, 30, 1))
@@ -78,7 +84,7 @@ class TestShare:
         np.testing.assert_allclose(found, [share], atol=1e-12)
 
     def test_it_stays_between_line_and_network(self):
-        for error, share in [(1, 0), (-1, 1)]:
+        for error, share in [(1, 0), (-2, 1)]:
             truth = self.Y - error * self.ERROR
             assert network_share(self.Y + self.ERROR, self.Y, truth, self.ONES) == [share]
 
