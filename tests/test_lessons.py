@@ -6,7 +6,7 @@ from statistics import median
 
 import nbformat
 import pytest
-from test_notebooks import EVIDENCE, LESSONS, NOT_PROSE, code_cells, lines_of, markdown, tags
+from test_notebooks import BOOK, EVIDENCE, LESSONS, NOT_PROSE, code_cells, lines_of, markdown, tags
 
 MAX_LINES, MEDIAN_LINES, MAX_IMPORTS, DEEPEST = 10, 5, 6, 2
 WORDS = (1_500, 3_000)
@@ -150,3 +150,43 @@ def test_each_card_of_the_evidence_is_told_apart(evidence):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("claim"):
                 assert {word.arg for word in node.keywords} & {"key", "post"}, cell.source
+
+
+def terms():
+    """Of each term of the glossary, the chapter that defines it."""
+    lines = (BOOK / "glossary.md").read_text(encoding="utf-8").splitlines()
+    pattern = re.compile(
+        r"- \*\*(?P<term>[^*(]+?)(?: \(.*?\))?\*\* .*\((?P<chapter>\d\d_\w+)\.ipynb#"
+    )
+    found = [pattern.match(line) for line in lines]
+    return {match["term"]: match["chapter"] for match in found if match}
+
+
+def first_use(term, text):
+    """Where a term stands first, in one or several; None where it does not."""
+    words = r"[\s-]".join(map(re.escape, re.split(r"[\s-]", term)))
+    found = re.search(rf"(?<![\w-]){words}(?:s|es)?(?![\w-])", text, re.IGNORECASE)
+    return found and found.start()
+
+
+def test_no_term_is_used_before_it_is_defined():
+    """In the lessons that are written in the new form, from the first one on."""
+    known, wrong = terms(), []
+    assert len(known) > 40
+    for path in LESSONS:
+        taught = "\n\n".join(markdown(read(path))[1:])  # what the opening promises comes later
+        prose = NOT_PROSE.sub("", taught).partition("## Check yourself")[0]
+        prose = re.sub(r"^#.*$", "", prose, flags=re.MULTILINE)  # a heading names what follows
+        for term, chapter in known.items():
+            use = first_use(term, prose)
+            if use is None or chapter < path.stem:
+                continue
+            bold = first_use(term, re.sub(r"\*\*(.+?)\*\*|.", bold_alone, prose, flags=re.DOTALL))
+            if chapter > path.stem or bold is None or use < bold - 2:
+                wrong.append(f"{path.stem}: {term!r} in “…{prose[max(0, use - 40) : use + 30]}…”")
+    assert not wrong, "\n".join(wrong)
+
+
+def bold_alone(match):
+    """The bold words where they stand, and blanks elsewhere."""
+    return match[0] if match[1] else " "
