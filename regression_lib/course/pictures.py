@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLORS = (BLUE, ORANGE, GREEN, PINK)
 AREA, PRICE = "living area (ft²)", "price (US$ 1,000)"
-SHOWN = 8  # units of a layer that are drawn; of more, the first and the last few
+SHOWN, NAMED = 8, 20  # units of a layer, inputs with names that are drawn; of more, the ends
 THICKEST = 3.5  # points: the line of the largest weight of a layer
 
 
@@ -62,16 +62,18 @@ def plot_network(
     widths, weights, between = _layers(net_or_widths)
     if names is not None and len(names) not in (widths[0], widths[0] + 1):
         raise ValueError(f"{widths[0]} inputs need as many names, or one more, got {list(names)}")
-    tallest = max(min(width, SHOWN) for width in widths)
-    ax = _axes(ax, (5.4, 1.0 + 0.42 * max(3, tallest)))
-    drawn = [_drawn(width) for width in widths]
+    drawn = [
+        _drawn(w, NAMED if names is not None and k == 0 else SHOWN) for k, w in enumerate(widths)
+    ]
+    tallest = max(len(units) for units in drawn)
+    ax = _axes(ax, (5.4, 1.0 + (0.42 if tallest <= SHOWN else 0.3) * max(3, tallest)))
     places = [_places(units, k) for k, units in enumerate(drawn)]
     for k, weight in enumerate(weights):
         _wires(ax, weight[np.ix_(drawn[k + 1], drawn[k])], places[k], places[k + 1])
     for k, (units, place) in enumerate(zip(drawn, places, strict=True)):
         _units(ax, place, BLUE if 0 < k < len(widths) - 1 else GREY)
         if len(units) < widths[k]:
-            middle = place[SHOWN // 2 - 1 : SHOWN // 2 + 1].mean(0)
+            middle = place[len(units) // 2 - 1 : len(units) // 2 + 1].mean(0)
             ax.text(*middle, "⋮", ha="center", va="center", size=14)
         label = _label(k, widths, between)
         ax.text(k, -tallest / 2 - 0.35, label, ha="center", va="top", size=10)
@@ -114,10 +116,10 @@ def _layers(net_or_widths):
     return widths, weights, between
 
 
-def _drawn(width):
+def _drawn(width, most):
     """Which units of a layer are drawn."""
-    half = SHOWN // 2
-    return [*range(width)] if width <= SHOWN else [*range(half), *range(width - half, width)]
+    half = most // 2
+    return [*range(width)] if width <= most else [*range(half), *range(width - half, width)]
 
 
 def _places(units, k):
