@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "widgets"
 LABELS = tomllib.loads((FOLDER / "labels.toml").read_text(encoding="utf-8"))
-N_SQUARES = 12  # rows whose square the line explorer draws
+N_SQUARES = 9  # rows whose square the line explorer draws
 DIGITS = 9  # as many as tell every float32 from its neighbours
 
 

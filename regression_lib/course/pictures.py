@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLORS = (BLUE, ORANGE, GREEN, PINK)
 AREA, PRICE = "living area (ft²)", "price (US$ 1,000)"
 SHOWN, NAMED = 8, 20  # units of a layer, inputs with names that are drawn; of more, the ends
-THICKEST = 3.5  # points: the line of the largest weight of a layer
+THICKEST = 5.0  # points: the line of the largest weight of a layer
 
 
 def plot_network(
@@ -140,9 +140,9 @@ def _wires(ax, weights, starts, ends):
     for i, j in zip(*np.unravel_index(thin_first, weights.shape), strict=True):
         share = abs(weights[i, j]) / largest
         style = {"color": BLUE, "ls": "-"} if weights[i, j] >= 0 else {"color": ORANGE, "ls": "--"}
-        width = max(0.15, THICKEST * share) if weights.std() else 0.8
+        width = max(0.5, THICKEST * share) if weights.std() else 0.8
         ends_of = np.array([starts[j], ends[i]]).T
-        ax.plot(*ends_of, lw=width, alpha=0.25 + 0.6 * share, zorder=1, **style)
+        ax.plot(*ends_of, lw=width, alpha=0.4 + 0.5 * share, zorder=1, **style)
 
 
 def _units(ax, places, color):
@@ -212,11 +212,13 @@ def plot_neighbours(
     guess = y[near].mean()
     ends = [x[near].min(), x[near].max()]
     ax.plot(x[near], y[near], "o", ms=6, mfc="none", mec=ORANGE, mew=1.6)
-    ax.plot([ax.get_xlim()[0], at], [guess, guess], color=ORANGE, lw=1.5, zorder=1)
+    edge = ax.get_xlim()
+    ax.plot([edge[0], at], [guess, guess], color=ORANGE, lw=1.5, zorder=1)
+    ax.set_xlim(edge)
     ax.plot(at, guess, "D", color=ORANGE, ms=8, mec="white", zorder=4)
     ax.annotate(
-        f"the guess: {_number(guess)}", (at, guess), (-6, 8), textcoords="offset points",
-        color=ORANGE, ha="right", weight="bold",
+        f"the guess: {_number(guess)}", (edge[0], guess), (4, 5), textcoords="offset points",
+        color=ORANGE, weight="bold",
     )  # fmt: skip
     return describe(
         ax,
@@ -234,7 +236,7 @@ def plot_lines(
     xlabel: str = AREA,
     ylabel: str = PRICE,
 ) -> Axes:
-    """A scatter with straight lines through it, each with its name at its right end.
+    """A scatter with straight lines through it, each with its name at the right.
 
     Parameters
     ----------
@@ -257,11 +259,12 @@ def plot_lines(
         heights = weight * ends + bias
         ax.plot(ends, heights, color=color, lw=2.2)
         ax.annotate(
-            name, (ends[1], heights[1]), (0, 6), textcoords="offset points", color=color,
-            ha="right", va="bottom", weight="bold", annotation_clip=False,
+            name, (ends[1], heights[1]), (6, 0), textcoords="offset points", color=color,
+            va="center", weight="bold",
         )  # fmt: skip
         words.append(f"{name}, from {_number(heights[0])} on the left to {_number(heights[1])}")
     ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_xlim(right=ends[1] + 0.2 * (ends[1] - ends[0]))  # room for the names
     title = f"Scatter of {len(x)} rows, {ylabel} by {xlabel}, with straight lines"
     return describe(ax, f"{title}: {'; '.join(words)}.")
 
@@ -349,7 +352,7 @@ def plot_valley(
     -------
     matplotlib.axes.Axes
     """
-    feature, y, ax = _flat(feature), _flat(y), _axes(ax, (5.4, 4.2))
+    feature, y, ax = _flat(feature), _flat(y), _axes(ax, (5.4, 4.6))
     paths = {name: np.array(path, dtype=float) for name, path in (paths or {}).items()}
     columns = np.column_stack([feature, np.ones_like(feature)])
     lowest, *_ = np.linalg.lstsq(columns, y, rcond=None)
@@ -369,6 +372,7 @@ def plot_valley(
         words.append(f"{name} goes from {_pair(path[0])} to {_pair(path[-1])} in {len(path) - 1}")
     ax.plot(*lowest, "*", ms=15, color="black", mec="white", zorder=4)
     ax.set(xlim=w[[0, -1]], ylim=b[[0, -1]], xlabel=xlabel, ylabel=ylabel)
+    ax.set_aspect("equal", adjustable="datalim")  # what is round looks round
     if paths:
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
         ax.legend(**above)
@@ -415,7 +419,8 @@ def plot_misses(
     ax.axhline(0, color=BLUE, lw=1.5)
     ax.plot(centres, means, "D-", color=ORANGE, ms=6)
     far = np.quantile(np.abs(miss), 0.97)
-    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(-far, far))
+    few = np.quantile(x, [0.001, 0.995])  # so that one palace does not squeeze all others
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=few, ylim=(-far, far))
     ax.annotate(
         "mean", (centres[-1], means[-1]), (-4, 8), textcoords="offset points", color=ORANGE,
         weight="bold", ha="right",

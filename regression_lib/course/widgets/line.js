@@ -97,7 +97,7 @@ function render({ model, el }) {
   const names = { x: `${data.names.x}, ${data.units.x}`, y: `${data.names.y}, ${data.units.y}` };
   const houses = new Chart({ x: { range: span.map((v, k) => v + (k - 0.5) * 0.1 * (span[1] - span[0])), label: names.x }, y: { range: [0, 1.05 * top], label: names.y }, height: 280, label: t("picture_line") });
   const map = new Chart({ x: { range: [0, 1], label: t("weight") }, y: { range: [0, 1], label: t("bias") }, height: 280, label: t("picture_valley") });
-  const curve = new Chart({ x: { range: [0, 20], label: t("steps"), whole: true }, y: { range: [0, 1], label: t("loss") }, height: 150, label: t("picture_loss") });
+  const curve = new Chart({ x: { range: [0, 20], label: t("steps"), whole: true }, y: { range: [0, 1], label: t("thousands") }, height: 150, label: t("picture_loss") });
   const caption = words();
 
   /** The corners of a square as high as the miss, and as wide on the screen. */
@@ -127,11 +127,11 @@ function render({ model, el }) {
     map.dots("trail", descent.path.map((p) => p[0]), descent.path.map((p) => p[1]), { class: "xp-dots a" }, 2.5);
     map.dots("here", [weight], [bias], { class: "xp-point", style: GRAB }, 9);
 
-    const lost = descent.losses;
+    const lost = descent.losses.map((loss) => loss / 1000);
     curve.x.range = [0, Math.max(20, lost.length - 1)];
-    curve.y.range = [0, 1.3 * Math.max(lost[0], valley.lowest)];
+    curve.y.range = [0, 1.3 * lost[0]];
     curve.redraw();
-    curve.line("lowest", curve.x.range, [valley.lowest, valley.lowest], { class: "xp-rule" });
+    curve.line("lowest", curve.x.range, [0, 1].map(() => valley.lowest / 1000), { class: "xp-rule" });
     curve.line("loss", lost.map((_, k) => k), lost);
     curve.dots("losses", lost.map((_, k) => k), lost, { class: "xp-dots a" }, 2.5);
     say();
@@ -153,8 +153,11 @@ function render({ model, el }) {
     valley = new Valley(data, state.scaled);
     descent = new Descent(valley);
     const [wide, high] = valley.reach(LEVELS.at(-1) * (valley.loss(0, 0) - valley.lowest)).map((v) => 1.05 * v);
-    map.x.range = [valley.weight - wide, valley.weight + wide];
-    map.y.range = [valley.bias - high, valley.bias + high];
+    // The same scale along both axes, so that what is round looks round.
+    const { left, right, top: above, bottom } = map.box;
+    const unit = Math.max((2 * wide) / (right - left), (2 * high) / (bottom - above)) / 2;
+    map.x.range = [-1, 1].map((side) => valley.weight + side * unit * (right - left));
+    map.y.range = [-1, 1].map((side) => valley.bias + side * unit * (bottom - above));
     map.redraw();
     for (const name of map.layers.keys()) map.layers.get(name).remove();
     map.layers.clear();
