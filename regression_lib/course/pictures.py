@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLORS = (BLUE, ORANGE, GREEN, PINK)
 AREA, PRICE = "living area (ft²)", "price (US$ 1,000)"
 SHOWN, NAMED = 8, 20  # units of a layer, inputs with names that are drawn; of more, the ends
+HEIGHT = 0.82  # of a map of losses, as a share of its width
 THICKEST = 5.0  # points: the line of the largest weight of a layer
 
 
@@ -304,6 +305,7 @@ def plot_squares(
     heights = [*y, *line]
     margin = 0.12 * (max(heights) - min(heights))
     ax.set(xlim=ends, ylim=(min(heights) - margin, max(heights) + margin))
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     # As wide on paper as it is high: units of x for one unit of y.
     ax.figure.draw_without_rendering()
     box = ax.get_window_extent()
@@ -316,7 +318,6 @@ def plot_squares(
         ax.add_patch(Rectangle(corner, wide, abs(miss), fc=ORANGE, ec=ORANGE, alpha=0.25, lw=1.2))
     ax.plot(ends, weight * ends + bias, color=BLUE, lw=2.2)
     ax.plot(x, y, "o", ms=5, color="black", zorder=3)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
     misses = np.abs(line - y)
     return describe(
         ax,
@@ -371,8 +372,10 @@ def plot_valley(
         ax.plot(*path.T, color=color, marker=mark, ms=4, lw=1.4, label=name)
         words.append(f"{name} goes from {_pair(path[0])} to {_pair(path[-1])} in {len(path) - 1}")
     ax.plot(*lowest, "*", ms=15, color="black", mec="white", zorder=4)
-    ax.set(xlim=w[[0, -1]], ylim=b[[0, -1]], xlabel=xlabel, ylabel=ylabel)
-    ax.set_aspect("equal", adjustable="datalim")  # what is round looks round
+    # The same scale along both axes: what is round looks round.
+    unit = max(reach[0], reach[1] / HEIGHT)
+    ax.set(xlim=lowest[0] + np.array([-unit, unit]), xlabel=xlabel, ylabel=ylabel)
+    ax.set(ylim=lowest[1] + HEIGHT * np.array([-unit, unit]), aspect="equal")
     if paths:
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
         ax.legend(**above)

@@ -6,6 +6,7 @@ import pytest
 from test_book import PHONE, RUN_AXE, WIDE, axe_script
 
 EXPLORERS = {
+    "02_line": ["The line at 1,000 ft²", "Learning rate"],
     "03_activations": ["Activation"],
     "04_batch_normalization": ["Weights of the first layer"],
     "06_tuning": ["pass", "step"],
@@ -78,6 +79,74 @@ def test_opened_from_a_file_they_run_as_well(visit, book):
     _, explorer = visit("playground", home=f"file://{book.as_posix()}/")
     press(explorer, "Step")
     assert steps(explorer) == 1
+
+
+class TestLine:
+    @staticmethod
+    def place(explorer):
+        """Weight, bias and loss of the line."""
+        found = re.search(
+            r"weight (?:is )?([−\d.,]+).*bias ([−\d.,]+)\. Its loss is ([\d.,]+)", said(explorer)
+        )
+        return [float(n.rstrip(".,").replace(",", "").replace("−", "-")) for n in found.groups()]
+
+    def test_ten_steps_are_those_of_the_chapter(self, visit):
+        _, explorer = visit("02_line")
+        assert self.place(explorer)[:2] == [0, 0]
+        for _ in range(10):
+            press(explorer, "Step")
+        assert "After 10 steps" in said(explorer)
+        weight, bias, _ = self.place(explorer)
+        assert [round(weight), round(bias)] == [197, 468]  # as the cell of the chapter prints them
+        press(explorer, "Reset")
+        assert self.place(explorer)[:2] == [0, 0]
+
+    def test_a_handle_can_be_dragged_and_takes_the_other_chart_along(self, visit):
+        tab, explorer = visit("02_line")
+        handle = explorer.locator("path.xp-point").nth(1)
+        box = handle.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        before = self.place(explorer)
+        here = explorer.locator("path.xp-point").nth(2).get_attribute("d")
+        tab.mouse.move(x, y)
+        tab.mouse.down()
+        tab.mouse.move(x, y - 60)
+        tab.mouse.up()
+        after = self.place(explorer)
+        assert after[0] > before[0]
+        assert after[2] < before[2]
+        assert explorer.locator("path.xp-point").nth(2).get_attribute("d") != here
+        assert float(explorer.get_by_label("The line at 3,400").input_value()) > 0
+
+    def test_an_arrow_key_moves_the_line(self, visit):
+        _, explorer = visit("02_line")
+        explorer.get_by_label("The line at 3,400").press("ArrowRight")
+        assert self.place(explorer)[0] > 0
+
+    def test_the_point_in_the_valley_can_be_dragged(self, visit):
+        tab, explorer = visit("02_line")
+        box = explorer.locator("path.xp-point").nth(2).bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        tab.mouse.move(x, y)
+        tab.mouse.down()
+        tab.mouse.move(x, y - 50)
+        tab.mouse.up()
+        weight, bias, _ = self.place(explorer)
+        assert abs(weight) < 10 < bias
+
+    def test_a_rate_above_the_border_leads_up(self, visit):
+        _, explorer = visit("02_line", 1)
+        assert "steps lead down" in said(explorer)
+        explorer.get_by_label("Learning rate").press("End")
+        assert "not below 1:" in said(explorer)
+        before = self.place(explorer)[2]
+        press(explorer, "Step")
+        assert self.place(explorer)[2] > before
+
+    def test_another_scale_has_another_border(self, visit):
+        _, explorer = visit("02_line", 1)
+        explorer.get_by_label("Scale of").select_option("raw")
+        assert "0.9 is not below 0.17" in said(explorer)
 
 
 class TestActivations:

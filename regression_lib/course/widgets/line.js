@@ -93,9 +93,11 @@ function render({ model, el }) {
   const state = { rate: data.rate, scaled: data.scaled };
   let valley, descent;
 
-  const span = [Math.min(...data.x), Math.max(...data.x)], top = Math.max(...data.y);
+  const span = [Math.min(...data.x), Math.max(...data.x)];
+  // A few rows far above the others would squeeze all squares: they count, above the frame.
+  const top = 1.3 * [...data.y].sort((p, q) => p - q)[Math.floor(0.97 * data.y.length)];
   const names = { x: `${data.names.x}, ${data.units.x}`, y: `${data.names.y}, ${data.units.y}` };
-  const houses = new Chart({ x: { range: span.map((v, k) => v + (k - 0.5) * 0.1 * (span[1] - span[0])), label: names.x }, y: { range: [0, 1.05 * top], label: names.y }, height: 280, label: t("picture_line") });
+  const houses = new Chart({ x: { range: span.map((v, k) => v + (k - 0.5) * 0.1 * (span[1] - span[0])), label: names.x }, y: { range: [-0.06 * top, top], label: names.y }, height: 280, label: t("picture_line") });
   const map = new Chart({ x: { range: [0, 1], label: t("weight") }, y: { range: [0, 1], label: t("bias") }, height: 280, label: t("picture_valley") });
   const curve = new Chart({ x: { range: [0, 20], label: t("steps"), whole: true }, y: { range: [0, 1], label: t("thousands") }, height: 150, label: t("picture_loss") });
   const caption = words();
