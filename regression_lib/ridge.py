@@ -13,7 +13,7 @@ by rows left out Breiman (1996), "Stacked Regressions", Machine Learning 24, 49â
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ MOST_ROWS = 10_000  # with more of them, a network has found the line by itself
 MOST_NUMBERS = 2**21  # what a singular value decomposition does in a second or two
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """y = x W + b, and what lines without a row say of this row.
 
     Attributes
