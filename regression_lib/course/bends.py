@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from regression_lib.plots import BLUE, GREEN, GREY, ORANGE, PINK, _axes, _number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+
+Numbers: TypeAlias = Any  # an array, a tensor or a list of them
 
 COLOURS = (BLUE, ORANGE, GREEN, PINK)
 BARS = 45  # of the histograms below a curve
@@ -60,12 +61,12 @@ def responsive_parts(
 
 
 def plot_lines(
-    x: ArrayLike,
-    lines: Mapping[str, ArrayLike],
+    x: Numbers,
+    lines: Mapping[str, Numbers],
     xlabel: str,
     ylabel: str,
     *,
-    points: tuple[ArrayLike, ArrayLike] | None = None,
+    points: tuple[Numbers, Numbers] | None = None,
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
@@ -100,6 +101,8 @@ def plot_lines(
         words.append(_course(name, x, y))
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     ax.margins(x=0.02)
+    if np.array_equal(x, np.round(x)):  # numbers of layers, say
+        ax.locator_params(axis="x", integer=True)
     _names_at_the_end(ax, ends, log)
     return describe(ax, f"{ylabel} by {xlabel}: {'; '.join(words)}.")
 
@@ -158,11 +161,11 @@ def _names_at_the_end(ax, ends, log=False):
 
 def plot_parts(
     net: nn.Sequential,
-    x: ArrayLike,
+    x: Numbers,
     xlabel: str = "input",
     ylabel: str = "output",
     *,
-    points: tuple[ArrayLike, ArrayLike] | None = None,
+    points: tuple[Numbers, Numbers] | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> Sequence[Axes]:
     """A network of one hidden layer, taken apart: what each unit adds, and the sum.
@@ -277,7 +280,7 @@ def _stretch(part):
 
 
 def plot_units(
-    units: Mapping[str, tuple[str, ArrayLike]], bound: float = 2.0, reach: float = 12.0
+    units: Mapping[str, tuple[str, Numbers]], bound: float = 2.0, reach: float = 12.0
 ) -> Sequence[Axes]:
     """What units are given, row by row, under the curve that bends it.
 

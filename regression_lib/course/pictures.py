@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from torch import nn
@@ -17,7 +17,9 @@ from regression_lib.plots import BLUE, GREEN, GREY, ORANGE, PINK, _axes, _number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+    from matplotlib.figure import Figure
+
+Numbers: TypeAlias = Any  # an array, a tensor or a list of them
 
 COLORS = (BLUE, ORANGE, GREEN, PINK)
 AREA, PRICE = "living area (ft²)", "price (US$ 1,000)"
@@ -75,7 +77,7 @@ def plot_network(
         _units(ax, place, BLUE if 0 < k < len(widths) - 1 else GREY)
         if len(units) < widths[k]:
             middle = place[len(units) // 2 - 1 : len(units) // 2 + 1].mean(0)
-            ax.text(*middle, "⋮", ha="center", va="center", size=14)
+            ax.text(middle[0], middle[1], "⋮", ha="center", va="center", size=14)
         label = _label(k, widths, between)
         ax.text(k, -tallest / 2 - 0.35, label, ha="center", va="top", size=10)
     if names is not None:
@@ -174,8 +176,8 @@ def _network_in_words(widths, weights, between, names, net):
 
 
 def plot_neighbours(
-    x: ArrayLike,
-    y: ArrayLike,
+    x: Numbers,
+    y: Numbers,
     at: float,
     k: int = 10,
     ax: Axes | None = None,
@@ -230,8 +232,8 @@ def plot_neighbours(
 
 
 def plot_lines(
-    x: ArrayLike,
-    y: ArrayLike,
+    x: Numbers,
+    y: Numbers,
     lines: Mapping[str, tuple[float, float]],
     ax: Axes | None = None,
     xlabel: str = AREA,
@@ -271,8 +273,8 @@ def plot_lines(
 
 
 def plot_squares(
-    x: ArrayLike,
-    y: ArrayLike,
+    x: Numbers,
+    y: Numbers,
     weight: float,
     bias: float,
     ax: Axes | None = None,
@@ -307,7 +309,7 @@ def plot_squares(
     ax.set(xlim=ends, ylim=(min(heights) - margin, max(heights) + margin))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     # As wide on paper as it is high: units of x for one unit of y.
-    ax.figure.draw_without_rendering()
+    cast("Figure", ax.figure).draw_without_rendering()
     box = ax.get_window_extent()
     across = (ax.get_xlim()[1] - ax.get_xlim()[0]) / box.width
     up = (ax.get_ylim()[1] - ax.get_ylim()[0]) / box.height
@@ -328,8 +330,8 @@ def plot_squares(
 
 
 def plot_valley(
-    feature: ArrayLike,
-    y: ArrayLike,
+    feature: Numbers,
+    y: Numbers,
     paths: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     ax: Axes | None = None,
     xlabel: str = "weight",
@@ -354,11 +356,11 @@ def plot_valley(
     matplotlib.axes.Axes
     """
     feature, y, ax = _flat(feature), _flat(y), _axes(ax, (5.4, 4.6))
-    paths = {name: np.array(path, dtype=float) for name, path in (paths or {}).items()}
+    walks = {name: np.array(path, dtype=float) for name, path in (paths or {}).items()}
     columns = np.column_stack([feature, np.ones_like(feature)])
     lowest, *_ = np.linalg.lstsq(columns, y, rcond=None)
     curvature = columns.T @ columns / len(y)
-    start = next(iter(paths.values()))[0] if paths else np.zeros(2)
+    start = next(iter(walks.values()))[0] if walks else np.zeros(2)
     first = (start - lowest) @ curvature @ (start - lowest)
     reach = 1.25 * np.sqrt(first * np.diag(np.linalg.inv(curvature)))
     w, b = (np.linspace(c - r, c + r, 121) for c, r in zip(lowest, reach, strict=True))
@@ -368,7 +370,7 @@ def plot_valley(
     ax.contourf(w, b, height, levels=[0, *levels], cmap="Greys", alpha=0.35, vmax=2.5 * first)
     ax.contour(w, b, height, levels=levels, colors=GREY, linewidths=0.8)
     words = []
-    for (name, path), color, mark in zip(paths.items(), COLORS, "oDs^", strict=False):
+    for (name, path), color, mark in zip(walks.items(), COLORS, "oDs^", strict=False):
         ax.plot(*path.T, color=color, marker=mark, ms=4, lw=1.4, label=name)
         words.append(f"{name} goes from {_pair(path[0])} to {_pair(path[-1])} in {len(path) - 1}")
     ax.plot(*lowest, "*", ms=15, color="black", mec="white", zorder=4)
@@ -376,7 +378,7 @@ def plot_valley(
     unit = max(reach[0], reach[1] / HEIGHT)
     ax.set(xlim=lowest[0] + np.array([-unit, unit]), xlabel=xlabel, ylabel=ylabel)
     ax.set(ylim=lowest[1] + HEIGHT * np.array([-unit, unit]), aspect="equal")
-    if paths:
+    if walks:
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
         ax.legend(**above)
     long, short = np.sqrt(np.linalg.eigvalsh(np.linalg.inv(curvature))[::-1])
@@ -391,8 +393,8 @@ def plot_valley(
 
 
 def plot_misses(
-    x: ArrayLike,
-    miss: ArrayLike,
+    x: Numbers,
+    miss: Numbers,
     ax: Axes | None = None,
     xlabel: str = AREA,
     ylabel: str = "price − prediction (US$ 1,000)",

@@ -391,7 +391,7 @@ class Comparison:
         """How far the error of a lies above that of b; `relative`, as a share of b's mean error."""
         first, second = self.errors(a, rows), self.errors(b, rows)
         size = second.mean() if relative else 1.0
-        how = {"overlap": self.overlap, "varies": self.varies, "digits": digits}
+        how: dict[str, Any] = {"overlap": self.overlap, "varies": self.varies, "digits": digits}
         return paired_difference(first / size, second / size, **how)
 
     def table(self, reference: str | None = None) -> pd.DataFrame:
