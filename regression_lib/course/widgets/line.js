@@ -89,6 +89,9 @@ class Descent {
 }
 
 function render({ model, el }) {
+  // Each explorer on a page is a module of its own, with ids of its own: a page may show two of these.
+  globalThis.lineExplorers = (globalThis.lineExplorers ?? 0) + 1;
+  made = 1000 * globalThis.lineExplorers;
   const t = translator(model.get("labels")), data = model.get("data");
   const state = { rate: data.rate, scaled: data.scaled };
   let valley, descent;
