@@ -57,7 +57,9 @@ class Shortcut:
         self.y_mean, self.y_scale = (self._view(net.y_scaler, n) for n in ("mean", "scale"))
         first = [part for part in (net.embedding, net.input_norm) if part is not None]
         self.steps = [self._step(part) for part in (*first, *net.layers, net.head)]
-        self.direct = None if net.direct is None else self._step(net.direct)
+        self.direct = (
+            None if net.direct is None else self._view(net.direct, "weight").swapaxes(-1, -2)
+        )
 
     def _step(self, module):
         if not isinstance(module, Layer):
@@ -93,7 +95,8 @@ class Shortcut:
         z = ((rows - self.x_mean) / self.x_scale).astype(self.dtype)
         if not _is_finite(z):
             return None
-        line = 0 if self.direct is None else self.direct(z)
+        # In double precision, or a row's last digit would depend on its place among the others.
+        line = 0 if self.direct is None else z.astype(np.float64) @ self.direct
         for step in self.steps:
             z = step(z)
         z = z + line
