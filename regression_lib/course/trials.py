@@ -269,7 +269,7 @@ def _measure(candidate, parts, budget, space, n_trials, n_seeds, error, seed):
     rows = Rows(parts.train, parts.validation)
     fixed = budget.options(len(rows.train)) if isinstance(budget, Steps) else {}
     chosen, borders = _tuned(candidate, rows, fixed, space, n_trials, error, seed)
-    found = []
+    found, said = [], {"options": chosen, "at_border": borders}
     for k in range(n_seeds):
         start = time.process_time()
         model = candidate(rows, seed + k, **fixed, **chosen)
@@ -279,12 +279,8 @@ def _measure(candidate, parts, budget, space, n_trials, n_seeds, error, seed):
             for name, part in [*rows._asdict().items(), ("test", parts.test)]
             if part is not None
         }
-        found.append({"seed": seed + k, **errors, "seconds": seconds, **_said(chosen, borders)})
+        found.append({"seed": seed + k, **errors, "seconds": seconds, **said})
     return found
-
-
-def _said(chosen, borders):
-    return {"options": chosen, "at_border": borders}
 
 
 def _predicted(model, part):
@@ -345,7 +341,8 @@ class Comparison:
     protocol : str
         How it was measured, in a sentence.
     overlap : float
-        Test rows as a multiple of training rows; 0 if the splits share no rows, or there is one.
+        Test rows as a multiple of those to learn from; 0 for a single split. Splits of your own
+        are taken to share rows, which widens the interval where they do not.
     varies : str
         What differs from pair to pair: "splits", or "seeds" of a single split.
     """
